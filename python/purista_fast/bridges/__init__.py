@@ -1,0 +1,33 @@
+"""The bridges, by URL scheme."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from ..config import Settings, public_url
+from ..errors import ConfigError
+from .base import Capability, EventBridge
+
+__all__ = ("Capability", "EventBridge", "open_bridge")
+
+
+def open_bridge(settings: Settings, *, name: str) -> EventBridge:
+    """Makes the bridge that ``bridge.url`` names; it connects when it is started.
+
+    :param name: the application's name, under which its state is kept.
+    :raises ConfigError: for an unknown scheme or a setting that the bridge refuses.
+    """
+    scheme = urlsplit(settings.bridge.url).scheme
+    if scheme == "memory":
+        from .._core import new_id
+        from .memory import MemoryBridge
+
+        instance_id = settings.bridge.instance_id or new_id()
+        return MemoryBridge(instance_id=instance_id, queue_timeout=settings.bridge.queue_timeout)
+    if scheme in ("mqtt", "mqtts"):
+        from .mqtt import MqttBridge
+
+        return MqttBridge(settings, name=name)
+    raise ConfigError(
+        f"bridge.url {public_url(settings.bridge.url)!r} begins with none of memory://, mqtt://, mqtts://"
+    )

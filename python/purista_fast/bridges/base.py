@@ -1,0 +1,146 @@
+"""What a bridge is: it carries commands and events, and knows addresses, filters and callables, but no services."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import msgspec
+from anyio.abc import TaskGroup
+
+from .._core import Address, Message
+
+__all__ = ("Capability", "Consumer", "Endpoint", "EventBridge", "Request")
+
+Capability = Literal["durable", "shared", "remote"]
+"""What a service may ask of a bridge: ``durable`` keeps an event over a restart of the subscriber, ``shared`` shares
+the load between instances, ``remote`` reaches other processes."""
+
+
+class Request(msgspec.Struct, kw_only=True):
+    """One invocation, from whichever side it comes."""
+
+    sender: Address
+    receiver: Address
+    timeout: float
+    """In seconds, from when the bridge gets the request."""
+    payload: bytes | None = None
+    """JSON; ``None`` if the command has no payload."""
+    parameter: bytes | None = None
+    """JSON object; ``None`` if there is no parameter."""
+    trace_id: str | None = None
+    principal_id: str | None = None
+    tenant_id: str | None = None
+    traceparent: str | None = None
+    event_name: str | None = None
+    """The event that the command itself stands for."""
+    message: Message | None = None
+    """The message that it came in, if it came in one."""
+    reply: object = None
+    """What the caller decodes the result with: where it is the very schema of the command, the command need not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A command that is served here."""
+
+    address: Address
+    execute: Callable[[Request], Awaitable[bytes]]
+    """Runs the command and returns the result as JSON.
+
+    Raises ``HandledError`` for what the caller may see and ``UnhandledError`` for all else; never another
+    ``Exception``.
+    """
+    success_event: str | None = None
+    """The event name that a success response carries."""
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    """What ``infoServiceFunctionAdded`` tells others about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    """A subscription that is served here."""
+
+    address: Address
+    subscription: Mapping[str, Any]
+    """The filter, with the keys of the wire, without ``messageType``."""
+    message_types: tuple[str, ...] = ()
+    """The types of messages wanted; empty for all."""
+    handle: Callable[[Message], Awaitable[None]]
+    """Handles one message; an ``Exception`` that it raises is reported by the bridge."""
+    shared: bool = True
+    """One instance of the service gets a message, not each."""
+    concurrency: int = 1
+    """How many messages are handled at the same time; 1 keeps their order."""
+    capacity: int = 1000
+    """How many messages may wait."""
+    drop_oldest: bool = False
+    """Whether the oldest waiting message makes room for a new one; otherwise the emitter waits."""
+
+
+class EventBridge(Protocol):
+    """Carries commands and events. Made by :func:`purista_fast.bridges.open_bridge`; used by one application, once."""
+
+    instance_id: str
+    capabilities: frozenset[Capability]
+
+    def serve(self, endpoint: Endpoint) -> None:
+        """Adds a command; before :meth:`start`.
+
+        :raises DefinitionError: if its address is served already.
+        """
+        ...
+
+    def listen(self, consumer: Consumer) -> None:
+        """Adds a subscription; before :meth:`start`.
+
+        :raises DefinitionError: if its filter cannot be expressed on this bridge.
+        """
+        ...
+
+    async def start(self, tasks: TaskGroup) -> None:
+        """Connects, and begins to serve; background work runs in ``tasks``.
+
+        :raises BridgeError: if it cannot, with what to do about it.
+        """
+        ...
+
+    def invoke(self, request: Request) -> Awaitable[bytes]:
+        """Has a command run, wherever it is served, and returns its result as JSON.
+
+        :raises HandledError: as the command raised it.
+        :raises UnhandledError: 500 if it crashed, 502 if nobody serves it (where the bridge can know), 504 if no
+            answer came within ``request.timeout``.
+        """
+        ...
+
+    async def emit(self, message: Message, timeout: float | None = None) -> None:
+        """Hands a message over; what a return promises is the bridge's to say.
+
+        :param timeout: how long to wait for room, in seconds; ``None`` for as long as it takes.
+        :raises UnhandledError: 503 if there was no room in time, with the name of the full queue.
+        """
+        ...
+
+    async def tap(self, consumer: Consumer) -> Callable[[], Awaitable[None]]:
+        """Adds a consumer that lasts as long as this process, while the bridge runs; returns what takes it away.
+
+        Every tap gets every message that passes its filter, from when this returns.
+        """
+        ...
+
+    async def drain(self, timeout: float) -> int:
+        """Takes nothing new and finishes what is under way; returns how many messages were left unhandled.
+
+        :param timeout: how long that may take, in seconds.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Disconnects. Whatever still waits for an answer gets an ``UnhandledError`` 503."""
+        ...
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters and depths, by name."""
+        ...

@@ -1,0 +1,5 @@
+"""The event bridge inside one process."""
+
+from .bridge import MemoryBridge
+
+__all__ = ("MemoryBridge",)

@@ -1,0 +1,173 @@
+"""``memory://``: everything in one process, nothing else installed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from anyio.abc import TaskGroup
+
+from ..._core import Address, Message, new_id
+from ...errors import DefinitionError, ServiceError, StatusCode, UnhandledError
+from ..base import Capability, Consumer, Endpoint, Request
+from ..deadline import limiter
+from ..messages import command_message, response_message, subscription_error, timeout_message
+from ..workers import Workers
+
+__all__ = ("MemoryBridge",)
+
+
+class MemoryBridge:
+    """Runs a command in the task of its caller, and hands events to the queues of the subscriptions.
+
+    :param queue_timeout: how long the success event of a command waits for room, in seconds, before it is given up.
+    """
+
+    capabilities: frozenset[Capability] = frozenset({"shared"})
+
+    def __init__(self, *, instance_id: str, queue_timeout: float = 5.0) -> None:
+        self.instance_id = instance_id
+        self._queue_timeout = queue_timeout
+        self._workers = Workers(self._run)
+        self._dispatcher = self._workers.dispatcher
+        self._endpoints: dict[Address, Endpoint] = {}
+        self._routes: dict[Address, _Route] = {}
+        self._draining = False
+        self._lost_events = 0
+        self._timeouts = 0
+
+    def serve(self, endpoint: Endpoint) -> None:
+        """Adds a command; see :class:`EventBridge`."""
+        address = Address(*_names(endpoint.address))
+        if address in self._endpoints:
+            raise DefinitionError(f"{'/'.join(_names(address))} is served twice in this application")
+        self._endpoints[address] = endpoint
+
+    def listen(self, consumer: Consumer) -> None:
+        """Adds a subscription; see :class:`EventBridge`."""
+        self._add(consumer)
+
+    async def tap(self, consumer: Consumer) -> Callable[[], Awaitable[None]]:
+        """Adds a consumer while the bridge runs; see :class:`EventBridge`."""
+        queue = self._add(consumer)
+        self._routes.clear()
+
+        async def remove() -> None:
+            self._workers.remove(queue)
+            self._routes.clear()
+
+        return remove
+
+    async def start(self, tasks: TaskGroup) -> None:
+        """Begins to serve; see :class:`EventBridge`."""
+        self._limited = limiter(self._on_timeout)
+        self._workers.start(tasks)
+
+    def invoke(self, request: Request) -> Awaitable[bytes]:
+        """Runs a command in the caller's task; see :class:`EventBridge`."""
+        route = self._routes.get(request.receiver) or self._route(request.receiver)
+        if self._draining:
+            raise UnhandledError(StatusCode.SERVICE_UNAVAILABLE, "the application is stopping")
+        if route.is_observed:
+            return self._invoke_observed(route, request)
+        return self._limited(route.endpoint.execute(request), request)
+
+    async def emit(self, message: Message, timeout: float | None = None) -> None:
+        """Puts the message into the queue of every matching subscription; see :class:`EventBridge`."""
+        full = self._dispatcher.offer(message)
+        if full >= 0:
+            await self._workers.wait_for_room(full, lambda: self._dispatcher.offer(message), timeout)
+
+    async def drain(self, timeout: float) -> int:
+        """Takes no more invocations from clients and finishes what waits; see :class:`EventBridge`."""
+        left = await self._workers.drain(timeout)
+        self._draining = True
+        return left
+
+    async def stop(self) -> None:
+        """Nothing to disconnect."""
+        self._draining = True
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters and depths; see :class:`EventBridge`."""
+        return {
+            "subscriptions": self._workers.statistics(),
+            "timeouts": self._timeouts,
+            "lost_success_events": self._lost_events,
+        }
+
+    def _add(self, consumer: Consumer) -> int:
+        queue = self._workers.add(consumer)
+        for message_type in consumer.message_types or (None,):
+            narrowed = {} if message_type is None else {"messageType": message_type}
+            self._dispatcher.listen(queue, {**consumer.subscription, **narrowed})
+        return queue
+
+    def _route(self, receiver: Address) -> _Route:
+        endpoint = self._endpoints.get(Address(*_names(receiver)))
+        if endpoint is None or receiver.instance_id not in (None, self.instance_id):
+            instance = f" of instance {receiver.instance_id}" if receiver.instance_id else ""
+            raise UnhandledError(
+                StatusCode.BAD_GATEWAY, f"nobody serves {'/'.join(_names(receiver))}{instance} on this memory:// bridge"
+            )
+        route = _Route(endpoint, self._dispatcher.could_match)
+        self._routes[receiver] = route
+        return route
+
+    async def _invoke_observed(self, route: _Route, request: Request) -> bytes:
+        """Runs a command whose messages some subscription may want to see."""
+        command = command_message(request, new_id())
+        if route.command_is_seen:
+            await self._emit_aside(command)
+        sender = route.endpoint.address
+        try:
+            data = await self._limited(route.endpoint.execute(request), request)
+        except ServiceError as error:
+            if route.error_is_seen:
+                await self._emit_aside(response_message(command, sender, error))
+            raise
+        # The answer is decided: room for its event is waited for outside the deadline, and its lack changes nothing.
+        if route.success_is_seen:
+            await self._emit_aside(response_message(command, sender, data, route.endpoint.success_event))
+        return data
+
+    async def _emit_aside(self, message: Message) -> None:
+        try:
+            await self.emit(message, self._queue_timeout)
+        except UnhandledError as error:
+            self._lost_events += 1
+            from ..messages import logger
+
+            logger.error("%s (event %s) was not queued: %s", message.message_type, message.event_name, error)  # noqa: TRY400
+
+    async def _run(self, consumer: Consumer, message: Message) -> None:
+        try:
+            await consumer.handle(message)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
+            report = subscription_error(consumer, message, error)
+            if message.message_type != "infoSubscriptionError":
+                self._dispatcher.offer(report)
+
+    def _on_timeout(self, request: Request) -> None:
+        self._timeouts += 1
+        self._dispatcher.offer(timeout_message(request))
+
+
+class _Route:
+    """A command, and which of its messages a subscription may want: where there is none, none is made."""
+
+    __slots__ = ("command_is_seen", "endpoint", "error_is_seen", "is_observed", "success_is_seen")
+
+    def __init__(self, endpoint: Endpoint, could_match: Callable[..., bool]) -> None:
+        self.endpoint = endpoint
+        address = endpoint.address
+        self.command_is_seen = could_match("command", receiver=address)
+        self.success_is_seen = could_match(
+            "commandSuccessResponse", sender=address, event_name=endpoint.success_event or ""
+        )
+        self.error_is_seen = could_match("commandErrorResponse", sender=address, event_name="")
+        self.is_observed = self.command_is_seen or self.success_is_seen or self.error_is_seen
+
+
+def _names(address: Address) -> tuple[str, str, str]:
+    return address.service_name, address.service_version, address.service_target

@@ -1,0 +1,198 @@
+"""The workers that serve subscriptions: long-lived tasks that take batches from bounded queues."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+
+from .._core import Dispatcher
+from ..errors import StatusCode, UnhandledError
+from .base import Consumer
+
+__all__ = ("Workers",)
+
+_BATCH = 64
+
+
+class Workers:
+    """Serves consumers from the queues of a dispatcher.
+
+    :param run: runs one item of a queue; must not raise an ``Exception``.
+    """
+
+    def __init__(self, run: Callable[[Consumer, Any], Awaitable[None]]) -> None:
+        self.dispatcher = Dispatcher()
+        self._run = run
+        self._crews: dict[int, _Crew] = {}
+        self._tasks: TaskGroup | None = None
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Lets workers run in this group from now on; each crew starts with its first item."""
+        self._tasks = tasks
+        for crew in self._crews.values():
+            if self.dispatcher.depth(crew.id)[0]:
+                crew.wake()
+
+    def add(self, consumer: Consumer, capacity: int | None = None) -> int:
+        """Adds a consumer with a queue of its own and returns the queue's number."""
+        crew = _Crew(self, consumer)
+        crew.id = self.dispatcher.subscribe(
+            capacity or consumer.capacity, consumer.drop_oldest and capacity is None, crew.wake, crew.make_room
+        )
+        self._crews[crew.id] = crew
+        return crew.id
+
+    def remove(self, queue: int) -> None:
+        """Takes a consumer away; what waits in its queue is dropped."""
+        crew = self._crews.pop(queue)
+        self.dispatcher.unsubscribe(queue)
+        crew.make_room()
+        crew.dismiss()
+
+    async def wait_for_room(self, queue: int, again: Callable[[], int], timeout: float | None) -> None:
+        """Waits until ``again``, which offers an item, finds room.
+
+        :param again: offers the item, and returns the number of a full queue, or -1.
+        :param timeout: in seconds.
+        :raises UnhandledError: 503 with the name of the full queue, once ``timeout`` is over.
+        """
+        with anyio.move_on_after(timeout):
+            while queue >= 0:
+                crew = self._crews[queue]
+                await crew.wait_for_room()
+                queue = again()
+            return
+        name = self._crews[queue].name
+        raise UnhandledError(StatusCode.SERVICE_UNAVAILABLE, f"no room in the queue of {name} for {timeout} s")
+
+    async def drain(self, timeout: float) -> int:
+        """Waits until every queue is empty and every worker idle; returns how many items were left.
+
+        :param timeout: in seconds.
+        """
+        with anyio.move_on_after(timeout):
+            while busy := [crew for crew in self._crews.values() if crew.unfinished]:
+                await busy[0].wait_until_idle()
+        return sum(crew.unfinished for crew in self._crews.values())
+
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """For each subscription: how many messages wait, are being handled, were handled, were dropped."""
+        return {crew.name: crew.statistics() for crew in self._crews.values()}
+
+    def start_worker(self, crew: _Crew) -> bool:
+        """Starts one more worker of a crew, if workers run yet."""
+        if self._tasks is None:
+            return False
+        self._tasks.start_soon(self._work, crew, name=f"worker of {crew.name}")
+        return True
+
+    async def _work(self, crew: _Crew) -> None:
+        take, queue, consumer = self.dispatcher.take, crew.id, crew.consumer
+        batch = _BATCH if consumer.concurrency == 1 else 1
+        while True:
+            items = take(queue, batch)
+            if not items:
+                if not await crew.park():
+                    return
+                continue
+            if consumer.concurrency > 1:
+                crew.share()
+            crew.taken += len(items)
+            for item in items:
+                await self._run(consumer, item)
+                crew.taken -= 1
+                crew.handled += 1
+            # A handler that never waits must not keep the loop to itself.
+            await anyio.lowlevel.checkpoint()
+
+
+class _Crew:
+    """The workers of one consumer."""
+
+    __slots__ = ("consumer", "dismissed", "handled", "id", "idle", "name", "parked", "rooms", "size", "taken", "workers")
+
+    def __init__(self, workers: Workers, consumer: Consumer) -> None:
+        address = consumer.address
+        self.workers = workers
+        self.consumer = consumer
+        self.name = f"{address.service_name}/{address.service_version}/{address.service_target}"
+        self.id = -1
+        self.size = 0
+        self.taken = 0
+        self.handled = 0
+        self.dismissed = False
+        self.parked: deque[anyio.Event] = deque()
+        self.rooms: deque[anyio.Event] = deque()
+        self.idle: anyio.Event | None = None
+
+    @property
+    def unfinished(self) -> int:
+        return self.taken + self.workers.dispatcher.depth(self.id)[0]
+
+    def wake(self) -> None:
+        """There is something to take."""
+        if self.parked:
+            self.parked.popleft().set()
+        elif self.size < self.consumer.concurrency and self.workers.start_worker(self):
+            self.size += 1
+
+    def share(self) -> None:
+        """Lets the next item, and what waits already, go to the others."""
+        if self.parked or self.size < self.consumer.concurrency:
+            if self.workers.dispatcher.depth(self.id)[0]:
+                self.wake()
+            else:
+                self.workers.dispatcher.hungry(self.id)
+
+    async def park(self) -> bool:
+        """Waits for something to take; False if there will be nothing any more."""
+        if self.dismissed:
+            return False
+        if self.idle is not None and not self.unfinished:
+            self.idle.set()
+            self.idle = None
+        event = anyio.Event()
+        self.parked.append(event)
+        await event.wait()
+        return not self.dismissed
+
+    def dismiss(self) -> None:
+        """Sends the workers home."""
+        self.dismissed = True
+        while self.parked:
+            self.parked.popleft().set()
+
+    def make_room(self) -> None:
+        """Wakes as many emitters as there is room for."""
+        room = self.workers.dispatcher.depth(self.id)[1]
+        while self.rooms and room > 0:
+            self.rooms.popleft().set()
+            room -= 1
+        if self.rooms:
+            self.workers.dispatcher.blocked(self.id)
+
+    async def wait_for_room(self) -> None:
+        event = anyio.Event()
+        self.rooms.append(event)
+        try:
+            await event.wait()
+        except BaseException:
+            if event.is_set():
+                self.make_room()  # the room meant for this one goes to the next
+            else:
+                self.rooms.remove(event)
+            raise
+
+    async def wait_until_idle(self) -> None:
+        if self.idle is None:
+            self.idle = anyio.Event()
+        await self.idle.wait()
+
+    def statistics(self) -> dict[str, int]:
+        waiting, _, dropped = self.workers.dispatcher.depth(self.id)
+        return {"waiting": waiting, "running": self.taken, "handled": self.handled, "dropped": dropped}

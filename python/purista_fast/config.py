@@ -1,0 +1,291 @@
+"""Settings: defaults, ``purista.toml``, its chosen profile, ``PURISTA_*`` environment, arguments; the last one wins."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from .errors import ConfigError
+
+__all__ = ("AppSettings", "BridgeSettings", "ServicesSettings", "Settings", "StorageSettings", "fill", "load")
+
+S = TypeVar("S", bound=msgspec.Struct)
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+FILE = "purista.toml"
+_PREFIX = "PURISTA_"
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class BridgeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[bridge]``: how messages travel. Durations are seconds; in TOML and environment also ``"500ms"``, ``"30d"``."""
+
+    url: str = "memory://"
+    """``memory://``, ``mqtt://host:port`` or ``mqtts://host:port``."""
+    instance_id: str | None = None
+    """MQTT client id and address of answers, stable over restarts; unset: made once and kept in the state directory."""
+    local_commands: Literal["prefer", "broker"] = "prefer"
+    """Whether commands that are served in this process stay in it, or travel through the broker as well."""
+    prefix: str = "purista"
+    """The first level of every topic."""
+    command_timeout: Seconds = 30.0
+    """How long a caller waits for an answer."""
+    queue_timeout: Seconds = 5.0
+    """How long an ``emit`` inside a handler waits for room."""
+    emit_timeout: Seconds = 30.0
+    """How long an ``emit`` waits for the broker's acknowledgement, reconnects included."""
+    message_expiry: Seconds = 30 * 86400.0
+    """How long the broker keeps an event for those who are away."""
+    session_expiry: Seconds = 30 * 86400.0
+    """How long the broker keeps an instance's session while it is away."""
+    keep_alive: Annotated[int, msgspec.Meta(ge=5, le=65535)] = 30
+    """Seconds of silence after which the broker is asked whether it is still there."""
+    receive_maximum: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 100
+    """How many events may be under way here unacknowledged."""
+    max_commands: Count = 1000
+    """How many commands run here at the same time; a further one is answered with 503."""
+    max_packet_size: Annotated[int, msgspec.Meta(ge=1024, le=268_435_455)] = 16 * 1024 * 1024
+    """The largest message taken or sent, in bytes."""
+    connect_timeout: Seconds = 10.0
+    """How long one attempt to connect may take."""
+    username: str | None = None
+    password: str | None = None
+    password_file: str | None = None
+    """A file that holds the password, read at each connect."""
+    ca_file: str | None = None
+    """The certificates to trust, instead of the system's."""
+    cert_file: str | None = None
+    """The client's certificate, for brokers that ask for one."""
+    key_file: str | None = None
+    """The key of the client's certificate."""
+    insecure: bool = False
+    """Allows mqtt:// without TLS to a host that is not this one."""
+
+    def __repr__(self) -> str:
+        return f"BridgeSettings(url={public_url(self.url)!r}, instance_id={self.instance_id!r}, …)"
+
+    __str__ = __repr__
+
+
+class StorageSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[storage]``: what is kept on disk."""
+
+    state_dir: str | None = None
+    """Default: ``$STATE_DIRECTORY``, else a folder of the user's."""
+
+    def directory(self) -> Path:
+        """The state directory; it is made when something is first written to it."""
+        chosen = self.state_dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+        if chosen:
+            return Path(chosen)
+        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        return Path(base) / "purista-fast"
+
+
+class ServicesSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[services]``: what this instance runs."""
+
+    enabled: list[str] | None = None
+    """Names of services; unset runs all."""
+
+
+class AppSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[app]``: how the process behaves."""
+
+    threads: Count = 8
+    """How many plain ``def`` handlers run at the same time."""
+    drain_timeout: Seconds = 10.0
+    """How long a stop waits for what is under way."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """All settings of an application. ``config`` holds one table for each service that has a configuration."""
+
+    bridge: BridgeSettings = msgspec.field(default_factory=BridgeSettings)
+    storage: StorageSettings = msgspec.field(default_factory=StorageSettings)
+    services: ServicesSettings = msgspec.field(default_factory=ServicesSettings)
+    app: AppSettings = msgspec.field(default_factory=AppSettings)
+    config: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    source: str = ""
+    """Where they come from, for error messages."""
+
+
+def load(
+    file: str | os.PathLike[str] | None = None,
+    *,
+    profile: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Reads the settings.
+
+    >>> load(environ={"PURISTA_BRIDGE__URL": "mqtt://localhost"}, file=None).bridge.url
+    'mqtt://localhost'
+
+    :param file: a TOML file; ``None`` reads ``purista.toml`` of the current folder if there is one.
+    :param profile: which ``[profile.<name>]`` to lay over the rest; ``None`` reads ``PURISTA_PROFILE``.
+    :param environ: ``PURISTA_BRIDGE__URL=…`` sets ``bridge.url``.
+    :param overrides: a tree that is laid over all else.
+    :raises ConfigError: for a file that is missing or no TOML, an unknown profile or key, a value of a wrong type.
+    """
+    path = Path(file) if file is not None else Path(FILE)
+    tree = _read(path) if file is not None or path.is_file() else {}
+    source = str(path) if tree else "the defaults"
+    profiles = tree.pop("profile", {})
+    profile = profile or environ.get(_PREFIX + "PROFILE") or None
+    if profile is not None:
+        if not isinstance(profiles, dict) or profile not in profiles:
+            known = ", ".join(sorted(profiles)) if profiles else "none"
+            raise ConfigError(f"{source} has no profile {profile!r}; it has: {known}")
+        tree = _lay(tree, profiles[profile])
+        source += f" with profile {profile}"
+    from_environment = _environment(environ)
+    if from_environment:
+        tree = _lay(tree, from_environment)
+        source += f" and {', '.join(sorted(k for k in environ if _is_setting(k)))}"
+    tree = _lay(tree, overrides or {})
+    settings = fill(Settings, tree, source)
+    settings.source = source
+    return settings
+
+
+def fill(kind: type[S], tree: Mapping[str, Any], source: str, where: str = "") -> S:
+    """Makes a struct of a tree of settings.
+
+    :param where: the key of the tree, for error messages.
+    :raises ConfigError: with source, key and what was expected.
+    """
+    try:
+        return msgspec.convert(_convert(kind, tree), kind)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        message, _, at = text.partition(" - at `$")
+        key = ".".join(part for part in (where, at.rstrip("`").lstrip(".")) if part)
+        hint = _unknown_hint(message, kind)
+        raise ConfigError(f"{source}: {key or 'top level'}: {message}{hint}") from None
+
+
+def public_url(url: str) -> str:
+    """The URL without a password."""
+    return re.sub(r"//[^@/]*@", "//…@", url)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; it was named as the configuration file") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}") from None
+
+
+def _lay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        result[key] = _lay(below, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith(_PREFIX) and "__" in name
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """``PURISTA_CONFIG__Thermo__limit=30`` as a tree. Section names of services keep their case."""
+    tree: dict[str, Any] = {}
+    for name, value in environ.items():
+        if not _is_setting(name):
+            continue
+        first, *rest = name[len(_PREFIX) :].split("__")
+        keys = [first.lower(), *(rest if first.lower() == "config" else [key.lower() for key in rest])]
+        branch = tree
+        for key in keys[:-1]:
+            branch = branch.setdefault(key, {})
+        branch[keys[-1]] = _Text(value)
+    return tree
+
+
+class _Text(str):
+    """A value from the environment: text that may stand for a number, a bool or a list."""
+
+
+def _convert(kind: Any, value: Any) -> Any:
+    """Durations and texts of the environment as what the type of the field wants."""
+    if isinstance(value, Mapping):
+        fields = {f.encode_name: f.type for f in msgspec.structs.fields(kind)} if _is_struct(kind) else {}
+        return {key: _convert(fields.get(key, Any), part) for key, part in value.items()}
+    if not isinstance(value, str):
+        return value
+    wants = _plain_types(kind)
+    duration = _DURATION.fullmatch(value)
+    if duration and float in wants:
+        return float(duration[1]) * _UNITS[duration[2]]
+    if isinstance(value, _Text):
+        return _from_text(value, wants)
+    return value
+
+
+def _from_text(text: str, wants: set[Any]) -> Any:
+    if str in wants:
+        return str(text)
+    if list in wants:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if bool in wants and text.lower() in ("true", "false", "1", "0", "yes", "no"):
+        return text.lower() in ("true", "1", "yes")
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return str(text)
+
+
+def _plain_types(kind: Any) -> set[Any]:
+    """The types that an annotation is made of: ``float | None`` of float and NoneType."""
+    from typing import get_args, get_origin
+
+    origin = get_origin(kind)
+    if origin is None:
+        return {kind}
+    if origin in (list, dict, tuple, set):
+        return {origin}
+    if origin is Literal:
+        return {type(choice) for choice in get_args(kind)}
+    arguments = get_args(kind)[:1] if hasattr(kind, "__metadata__") else get_args(kind)
+    return set().union(*(_plain_types(argument) for argument in arguments))
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _unknown_hint(message: str, kind: type[msgspec.Struct]) -> str:
+    found = re.search(r"unknown field `(\w+)`", message)
+    if not found:
+        return ""
+    import difflib
+
+    known = _all_keys(kind)
+    close = difflib.get_close_matches(found[1], known, n=1)
+    return f"; did you mean `{close[0]}`?" if close else ""
+
+
+def _all_keys(kind: type[msgspec.Struct]) -> list[str]:
+    keys: list[str] = []
+    for field in msgspec.structs.fields(kind):
+        keys.append(field.encode_name)
+        if _is_struct(field.type):
+            keys += _all_keys(field.type)
+    return keys

@@ -1,0 +1,123 @@
+"""What a handler receives beside its payload."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+from ._core import Message
+from .definition import Command, Event
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultTypeVar
+
+    from .bridges.base import Request
+    from .runtime import Scope
+
+    ConfigT = DefaultTypeVar("ConfigT", default=Any)
+    ResourcesT = DefaultTypeVar("ResourcesT", default=Any)
+else:
+    ConfigT = TypeVar("ConfigT")
+    ResourcesT = TypeVar("ResourcesT")
+
+__all__ = ("Context",)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Context(Generic[ConfigT, ResourcesT]):
+    """The message at hand, and the way to other services. Made by the application, one for each run of a handler.
+
+    ``Context[Config, Resources]`` gives types to ``config`` and ``resources``.
+    """
+
+    __slots__ = ("_origin", "_scope")
+
+    def __init__(self, scope: Scope, origin: Request | Message) -> None:
+        self._scope = scope
+        self._origin = origin
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this is the context of a running application, and not of a test."""
+        return self._scope.is_live
+
+    @property
+    def message(self) -> Message:
+        """The message that the handler runs for."""
+        origin = self._origin
+        return origin if isinstance(origin, Message) else self._scope.message_of(origin)
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger of the standard library, bound to service, target and trace."""
+        return _Logger(self._scope.logger, {"service": self._scope.label, "trace_id": self.trace_id})
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits that all messages of one cause have in common."""
+        origin = self._origin
+        return origin.trace_id or (origin.traceparent or "")[3:35] or (self.message.id or "")
+
+    @property
+    def principal_id(self) -> str | None:
+        """On whose behalf this runs."""
+        return self._origin.principal_id
+
+    @property
+    def tenant_id(self) -> str | None:
+        """In whose realm this runs."""
+        return self._origin.tenant_id
+
+    @property
+    def instance_id(self) -> str:
+        """The running application's name on the bridge."""
+        return self._scope.address.instance_id or ""
+
+    @property
+    def config(self) -> ConfigT:
+        """The service's configuration, from ``[config.<service>]``."""
+        config: ConfigT = self._scope.config
+        return config
+
+    @property
+    def resources(self) -> ResourcesT:
+        """What the application was given: a database pool, a sensor bus."""
+        resources: ResourcesT = self._scope.resources
+        return resources
+
+    def invoke(self, command: Command[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
+        """Has a command run, wherever it is served, and gives its result.
+
+        Trace, principal and tenant go with it. Options of the call are given by ``command.using(timeout=2.0)``.
+
+        :raises HandledError: as the command raised it; 400 if payload or parameter do not fit its schema.
+        :raises UnhandledError: 500 if it crashed, 502 if nobody serves it, 504 if no answer came in time.
+        :raises DefinitionError: if the handler has an ``invokes`` list without this command.
+        :raises TypeError: if the arguments are not those of the command, or no JSON can be made of them.
+        """
+        return self._scope.runtime.invoke(self._scope, self._origin, command, args, kwargs)
+
+    def emit(self, event: Event[T] | str, payload: T | Any = None, /) -> Awaitable[None]:
+        """Emits an event; trace, principal and tenant go with it. What a return promises is the bridge's to say.
+
+        :raises PayloadError: if the payload does not fit the event's type.
+        :raises UnhandledError: 503 if a queue stayed full for ``queue_timeout``.
+        :raises DefinitionError: if the handler has an ``emits`` list without this event.
+        """
+        return self._scope.runtime.emit(self._scope, self._origin, event, payload)
+
+    def __repr__(self) -> str:
+        return f"<Context of {self._scope.label}, trace {self.trace_id}>"
+
+
+class _Logger(logging.LoggerAdapter[logging.Logger]):
+    """Puts service, target and trace in front of a line, and into the record for those who format it themselves."""
+
+    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
+        extra: Mapping[str, Any] = self.extra or {}
+        kwargs["extra"] = {**extra, **(kwargs.get("extra") or {})}
+        return f"{extra['service']} [{extra['trace_id']}] {msg}", kwargs

@@ -1,0 +1,319 @@
+"""The running application: definitions compiled to the endpoints, consumers and calls that a bridge works with."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ._core import Address, Message, new_traceparent
+from .bridges.base import Consumer, Endpoint, EventBridge, Request
+from .bridges.messages import command_message
+from .context import Context
+from .definition import Command, Event, Function, Subscription, Timer
+from .errors import DefinitionError, HandledError, PayloadError, ServiceError, StatusCode, UnhandledError
+from .schema import Codec, Signature, problems
+from .threads import ThreadPool
+
+__all__ = ("Runtime", "Scope")
+
+_ANY: Codec[Any] = Codec(Any)
+_MISSING = inspect.Parameter.empty
+
+
+class Scope:
+    """What all runs of one handler have in common."""
+
+    __slots__ = ("address", "config", "emit_timeout", "emits", "invokes", "is_live", "label", "logger", "resources", "runtime")
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        address: Address,
+        function: Function | None = None,
+        *,
+        config: Any = None,
+        resources: Any = None,
+        emit_timeout: float | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.address = address
+        self.config = config
+        self.resources = resources
+        self.emit_timeout = emit_timeout
+        self.is_live = True
+        self.label = f"{address.service_name}/{address.service_version}/{address.service_target}"
+        self.logger = logging.getLogger(f"purista_fast.service.{address.service_name}")
+        self.invokes = function.invokes if function else None
+        self.emits = function.emits if function else None
+
+    def message_of(self, request: Request) -> Message:
+        """The message that a request would travel in."""
+        if request.message is None:
+            request.message = command_message(request)
+        return request.message
+
+
+class Runtime:
+    """Runs handlers for a bridge, and carries what they invoke and emit to it."""
+
+    def __init__(self, bridge: EventBridge, threads: ThreadPool, command_timeout: float) -> None:
+        self.bridge = bridge
+        self._threads = threads
+        self._command_timeout = command_timeout
+        self._receivers: dict[tuple[Command[..., Any], str | None], Address] = {}
+
+    # --- outwards: what handlers and clients do
+
+    async def invoke(
+        self, scope: Scope, origin: Request | Message, command: Command[..., Any], args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        """Has a command run; see :meth:`Context.invoke`."""
+        base, options = command.base or command, command.options
+        if scope.invokes is not None and base not in scope.invokes:
+            raise DefinitionError(f"{scope.label} may not invoke {base.label}: it is not in its `invokes` list")
+        receiver = self._receivers.get((base, options.instance_id)) or self._receiver(base, options.instance_id)
+        signature = base.signature
+        payload, parameter = encode_arguments(base, args, kwargs)
+        request = Request(
+            sender=scope.address,
+            receiver=receiver,
+            timeout=options.timeout or self._command_timeout,
+            payload=payload,
+            parameter=parameter,
+            trace_id=origin.trace_id,
+            principal_id=origin.principal_id,
+            tenant_id=origin.tenant_id,
+            traceparent=origin.traceparent or new_traceparent(),
+            event_name=options.event_name,
+            reply=signature.result,
+        )
+        data = await self.bridge.invoke(request)
+        try:
+            return signature.result.decode(data)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            scope.logger.error("%s: the answer of %s does not fit its schema: %s", scope.label, base.label, error)  # noqa: TRY400
+            raise UnhandledError(trace_id=origin.trace_id) from error
+
+    async def emit(self, scope: Scope, origin: Request | Message, event: Event[Any] | str, payload: Any) -> None:
+        """Emits an event; see :meth:`Context.emit`."""
+        name, codec = (event.name, event.codec) if isinstance(event, Event) else (event, _ANY)
+        if scope.emits is not None and name not in scope.emits:
+            raise DefinitionError(f"{scope.label} may not emit {name!r}: it is not in its `emits` list")
+        message = Message(
+            "customMessage",
+            sender=scope.address,
+            payload=encode_payload(codec, payload, f"event {name!r}"),
+            event_name=name,
+            trace_id=origin.trace_id,
+            principal_id=origin.principal_id,
+            tenant_id=origin.tenant_id,
+            traceparent=new_traceparent(origin.traceparent),
+        )
+        await self.bridge.emit(message, scope.emit_timeout)
+
+    # --- inwards: what the bridge runs
+
+    def endpoint(self, command: Command[..., Any], scope: Scope) -> Endpoint:
+        """The command as the bridge serves it."""
+        signature, call = command.signature, self._callable(command)
+        before, after = command.before, command.after
+        result = signature.result
+        read = _reader(command)
+
+        async def execute(request: Request) -> bytes:
+            try:
+                payload, parameter = read(request.payload, request.parameter)
+                ctx: Context[Any, Any] = Context(scope, request)
+                for guard in before:
+                    await guard(ctx, payload, parameter)
+                value = await (call(ctx, payload, **parameter) if signature.payload else call(ctx, **parameter))
+                for guard in after:
+                    await guard(ctx, value, parameter)
+                data = result.encode(value)
+                if request.reply is not result:
+                    result.decode(data)
+                return data
+            except Exception as error:  # noqa: BLE001 - whatever a handler raises has an answer
+                raise _answer(error, scope, request) from None
+
+        return Endpoint(
+            address=scope.address,
+            execute=execute,
+            success_event=command.success_event.name if command.success_event else None,
+            schema=function_added(signature),
+        )
+
+    def consumer(self, subscription: Subscription[..., Any], scope: Scope) -> Consumer:
+        """The subscription as the bridge serves it."""
+        signature, call = subscription.signature, self._callable(subscription)
+        before, after, result_event = subscription.before, subscription.after, subscription.result_event
+        read = _reader(subscription)
+
+        async def handle(message: Message) -> None:
+            if message.message_type == "command":
+                payload, parameter = read(*message.call())
+            else:
+                payload, parameter = read(message.payload, None)
+            ctx: Context[Any, Any] = Context(scope, message)
+            for guard in before:
+                await guard(ctx, payload, parameter)
+            value = await (call(ctx, payload, **parameter) if signature.payload else call(ctx, **parameter))
+            for guard in after:
+                await guard(ctx, value, parameter)
+            if result_event is not None:
+                await self.emit(scope, message, result_event, value)
+
+        return Consumer(
+            address=scope.address,
+            subscription=subscription.filter,
+            message_types=subscription.message_types,
+            handle=handle,
+            shared=subscription.shared,
+            concurrency=subscription.concurrency,
+            capacity=subscription.capacity,
+            drop_oldest=subscription.drop_oldest,
+        )
+
+    async def tick(self, timer: Timer, scope: Scope) -> None:
+        """Runs a timer's handler once; an error is logged."""
+        try:
+            await self._callable(timer)(Context(scope, self.root(scope)))
+        except Exception:
+            scope.logger.exception("%s: the timer's run failed; the next one comes as planned", scope.label)
+
+    def root(
+        self, scope: Scope, *, trace_id: str | None = None, principal_id: str | None = None, tenant_id: str | None = None
+    ) -> Request:
+        """Where a chain of messages begins: a client, a timer."""
+        return Request(
+            sender=scope.address,
+            receiver=scope.address,
+            timeout=self._command_timeout,
+            trace_id=trace_id,
+            principal_id=principal_id,
+            tenant_id=tenant_id,
+            traceparent=new_traceparent(),
+        )
+
+    def _callable(self, function: Function) -> Callable[..., Any]:
+        handler = function.function
+        if function.signature.is_async:
+            return handler
+
+        def in_thread(*args: Any, **kwargs: Any) -> Any:
+            return self._threads.run(handler, *args, **kwargs)
+
+        return in_thread
+
+    def _receiver(self, command: Command[..., Any], instance_id: str | None) -> Address:
+        address = Address(command.service_name, command.service_version, command.name, instance_id)
+        self._receivers[command, instance_id] = address
+        return address
+
+
+def encode_arguments(
+    command: Command[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[bytes | None, bytes | None]:
+    """Payload and parameter of a call as JSON.
+
+    :raises TypeError: if the arguments are not those of the command, or no JSON can be made of them.
+    """
+    signature = command.signature
+    if len(args) > (signature.payload is not None):
+        raise TypeError(f"{command.label} takes {'one payload' if signature.payload else 'no payload'}, not {len(args)}")
+    if signature.payload is not None and not args and signature.payload_name in kwargs:
+        kwargs = dict(kwargs)
+        args = (kwargs.pop(signature.payload_name),)
+    if signature.needs_payload and not args:
+        raise TypeError(f"{command.label} needs a payload: `invoke({command.name}, {signature.payload_name}, …)`")
+    if not kwargs.keys() <= signature.parameter_names:
+        unknown = sorted(kwargs.keys() - signature.parameter_names)
+        raise TypeError(f"{command.label} has no parameter {unknown}; it has {sorted(signature.parameter_names)}")
+    payload = signature.payload.encode(args[0]) if args and signature.payload else None
+    return payload, _ANY.encode(kwargs) if kwargs else None
+
+
+def encode_payload(codec: Codec[Any], payload: Any, what: str) -> bytes:
+    """The payload as JSON that fits its schema.
+
+    :raises PayloadError: if it does not.
+    """
+    try:
+        data = codec.encode(payload)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise PayloadError(f"{what}: no JSON can be made of its payload", [{"message": str(error), "path": []}]) from error
+    if codec is not _ANY:
+        try:
+            codec.decode(data)
+        except msgspec.MsgspecError as error:
+            raise PayloadError(f"{what}: the payload does not fit", problems(codec.type, data, error)) from error
+    return data
+
+
+def _reader(function: Function) -> Callable[[bytes | None, bytes | None], tuple[Any, Mapping[str, Any]]]:
+    """Makes what decodes payload and parameter of a message for a handler."""
+    signature = function.signature
+    payload_codec, parameter_codec = signature.payload, signature.parameter
+    names = signature.parameter_names
+    default = signature.payload_default
+
+    def read(payload: bytes | None, parameter: bytes | None) -> tuple[Any, Mapping[str, Any]]:
+        value: Any = None
+        if payload_codec is not None:
+            if payload is not None:
+                try:
+                    value = payload_codec.decode(payload)
+                except (msgspec.MsgspecError, RecursionError) as error:
+                    payload_codec.reject(payload, "payload", error)  # type: ignore[arg-type]
+            elif default is not _MISSING:
+                value = default
+            else:
+                payload_codec.reject(None, "payload")
+        if parameter_codec is None:
+            return value, {}
+        try:
+            found = parameter_codec.decode(parameter if parameter is not None else b"{}")
+        except (msgspec.MsgspecError, RecursionError) as error:
+            parameter_codec.reject(parameter or b"{}", "parameter", error)  # type: ignore[arg-type]
+        given = ((name, getattr(found, name)) for name in names)
+        return value, {name: item for name, item in given if item is not msgspec.UNSET}
+
+    return read
+
+
+def _answer(error: Exception, scope: Scope, request: Request) -> ServiceError:
+    """The error that the caller gets; whatever it is not meant to see is logged here."""
+    trace_id = request.trace_id or (request.traceparent or "")[3:35] or None
+    if isinstance(error, HandledError):
+        try:
+            # A copy of its own, as over the wire.
+            data = None if error.data is None else _ANY.decode(_ANY.encode(error.data))
+        except (TypeError, ValueError, OverflowError, RecursionError) as broken:
+            scope.logger.error("%s: no JSON can be made of the data of %r: %s", scope.label, error, broken)
+        else:
+            return HandledError(error.status, error.message, data, trace_id=trace_id)
+    scope.logger.error(
+        "%s failed [%s]: %s", scope.label, trace_id, error, exc_info=error, extra={"trace_id": trace_id}
+    )
+    return UnhandledError(StatusCode.INTERNAL_SERVER_ERROR, trace_id=trace_id)
+
+
+def function_added(signature: Signature) -> dict[str, Any]:
+    """What ``infoServiceFunctionAdded`` says of a command (PURISTA's ``expose``)."""
+    expose: dict[str, Any] = {
+        "contentTypeRequest": "application/json",
+        "contentEncodingRequest": "utf-8",
+        "contentTypeResponse": "application/json",
+        "contentEncodingResponse": "utf-8",
+    }
+    if signature.payload is not None:
+        expose["inputPayload"] = signature.payload.schema()
+    if signature.parameter is not None:
+        expose["parameter"] = signature.parameter.schema()
+    expose["outputPayload"] = signature.result.schema()
+    expose["deprecated"] = False
+    return {"expose": expose}

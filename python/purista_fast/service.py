@@ -1,0 +1,268 @@
+"""A service: a name, a version, and the handlers that its decorators collect."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from .definition import Command, Event, Guard, Subscription, Timer, check_name, names
+from .errors import DefinitionError
+from .schema import Signature
+
+if TYPE_CHECKING:
+    from .bridges.base import Capability
+    from .context import Context
+
+__all__ = ("Service",)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Handler = Callable[Concatenate["Context[Any, Any]", P], Awaitable[R]]
+PlainHandler = Callable[Concatenate["Context[Any, Any]", P], R]
+
+_ADDRESS_KEYS = {"service": "serviceName", "version": "serviceVersion", "target": "serviceTarget", "instance": "instanceId"}
+
+
+class Service:
+    """A service with its commands, subscriptions and timers.
+
+    >>> from purista_fast import Context, Service
+    >>> thermo = Service("Thermo", version="1", description="Keeps what the thermometers say")
+    >>> @thermo.command
+    ... async def to_fahrenheit(ctx: Context, payload: float) -> float:
+    ...     return payload * 9 / 5 + 32
+    >>> thermo.commands
+    {'to_fahrenheit': <command Thermo/1/to_fahrenheit>}
+
+    :param config: a msgspec ``Struct`` that is filled from ``[config.<name>]`` and validated at start.
+    :raises DefinitionError: if name or version cannot be part of an address.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        version: str = "1",
+        description: str = "",
+        config: type[msgspec.Struct] | None = None,
+    ) -> None:
+        self.name = check_name(name, "a service")
+        self.version = check_name(version, f"the version of service {name}")
+        self.description = description
+        self.config = config
+        self.commands: dict[str, Command[..., Any]] = {}
+        self.subscriptions: dict[str, Subscription[..., Any]] = {}
+        self.timers: dict[str, Timer] = {}
+
+    def __repr__(self) -> str:
+        return f"Service({self.name!r}, version={self.version!r})"
+
+    @overload
+    def command(self, function: Handler[P, R], /) -> Command[P, R]: ...
+    @overload
+    def command(self, function: PlainHandler[P, R], /) -> Command[P, R]: ...
+    @overload
+    def command(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        success_event: Event[Any] | None = None,
+        before: Iterable[Guard] = (),
+        after: Iterable[Guard] = (),
+        invokes: Collection[Command[..., Any]] | None = None,
+        emits: Collection[Event[Any] | str] | None = None,
+    ) -> CommandDecorator: ...
+    def command(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        success_event: Event[Any] | None = None,
+        before: Iterable[Guard] = (),
+        after: Iterable[Guard] = (),
+        invokes: Collection[Command[..., Any]] | None = None,
+        emits: Collection[Event[Any] | str] | None = None,
+    ) -> Any:
+        """Makes a command of a handler ``(ctx, payload, *, parameter…) -> result``.
+
+        A plain ``def`` handler runs in a thread.
+
+        :param name: the name on the wire; the function's unless given.
+        :param success_event: the event that the success response stands for.
+        :param before: guards on the payload and the parameter, run in order before the handler.
+        :param after: guards on the result, run in order after the handler.
+        :param invokes: the only commands that the handler may invoke; ``None`` allows all.
+        :param emits: the only events that the handler may emit; ``None`` allows all.
+        :raises DefinitionError: if the signature is not a command's or the name is taken.
+        """
+
+        def define(handler: Callable[..., Any]) -> Command[..., Any]:
+            common = self._common("command", handler, name, before, after, invokes, emits)
+            command: Command[..., Any] = Command(**common, success_event=success_event)
+            self.commands[command.name] = command
+            return command
+
+        return define if function is None else define(function)
+
+    def subscription(
+        self,
+        event: Event[Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        message_type: str | None = None,
+        event_name: str | None = None,
+        sender: Mapping[Literal["service", "version", "target", "instance"], str] | None = None,
+        receiver: Mapping[Literal["service", "version", "target", "instance"], str] | None = None,
+        principal_id: str | None = None,
+        tenant_id: str | None = None,
+        shared: bool = True,
+        result_event: Event[Any] | None = None,
+        concurrency: int = 1,
+        queue_size: int = 1000,
+        overflow: Literal["wait", "drop_oldest"] = "wait",
+        needs: Iterable[Capability] = (),
+        before: Iterable[Guard] = (),
+        after: Iterable[Guard] = (),
+        invokes: Collection[Command[..., Any]] | None = None,
+        emits: Collection[Event[Any] | str] | None = None,
+    ) -> SubscriptionDecorator:
+        """Makes a subscription of a handler ``(ctx, payload)``: it runs for each message that passes the filter.
+
+        :param event: the event wanted: custom messages and success responses with its name. The rest of the filter
+            narrows it down; without an event the filter stands alone.
+        :param message_type: the type wanted, as on the wire (``"infoServiceReady"``).
+        :param event_name: the event wanted by its name alone, in whichever message.
+        :param sender: who sent it: any of service, version, target, instance.
+        :param receiver: whom it is for, likewise.
+        :param shared: one instance of the service gets a message; with ``False`` every instance does.
+        :param result_event: the event that the returned value becomes.
+        :param concurrency: how many messages are handled at the same time; 1 keeps their order.
+        :param queue_size: how many messages may wait here.
+        :param overflow: what happens when they are more: the emitter waits, or the oldest is dropped and counted.
+        :param needs: what the bridge must be capable of; the application refuses to start on any other.
+        :raises DefinitionError: if the signature is not a subscription's, the filter empty, or the name taken.
+        """
+        if event is not None and event_name is not None:
+            raise DefinitionError("give an event or an event_name, not both")
+        if overflow not in ("wait", "drop_oldest"):
+            raise DefinitionError(f'overflow must be "wait" or "drop_oldest", not {overflow!r}')
+        if concurrency < 1 or queue_size < 1:
+            raise DefinitionError(f"concurrency and queue_size must be at least 1, not {concurrency} and {queue_size}")
+        wanted: dict[str, Any] = {
+            "eventName": event.name if event else event_name,
+            "principalId": principal_id,
+            "tenantId": tenant_id,
+            "sender": _address_filter(sender, "sender"),
+            "receiver": _address_filter(receiver, "receiver"),
+        }
+        wanted = {key: value for key, value in wanted.items() if value}
+        message_types = _message_types(event, message_type)
+
+        def define(handler: Callable[..., Any]) -> Subscription[..., Any]:
+            common = self._common("subscription", handler, name, before, after, invokes, emits)
+            subscription: Subscription[..., Any] = Subscription(
+                **common,
+                filter=wanted,
+                message_types=message_types,
+                result_event=result_event,
+                shared=shared,
+                concurrency=concurrency,
+                capacity=queue_size,
+                drop_oldest=overflow == "drop_oldest",
+                needs=frozenset(needs),
+            )
+            self.subscriptions[subscription.name] = subscription
+            return subscription
+
+        return define
+
+    def every(self, interval: float, /, *, name: str | None = None) -> Callable[[Callable[..., Any]], Timer]:
+        """Runs a handler ``(ctx)`` every ``interval`` seconds while the application runs.
+
+        The first run comes one interval after the start. A run never overlaps the one before: what came due in the
+        meantime is left out. An error is logged, and the next run comes as planned.
+
+        :raises DefinitionError: if the interval is not above 0, or the handler takes more than the context.
+        """
+        if not interval > 0:
+            raise DefinitionError(f"a timer's interval must be above 0 seconds, not {interval!r}")
+
+        def define(handler: Callable[..., Any]) -> Timer:
+            common = self._common("timer", handler, name, (), (), None, None)
+            timer = Timer(**common, interval=float(interval))
+            self.timers[timer.name] = timer
+            return timer
+
+        return define
+
+    def _common(
+        self,
+        kind: str,
+        function: Callable[..., Any],
+        name: str | None,
+        before: Iterable[Guard],
+        after: Iterable[Guard],
+        invokes: Collection[Command[..., Any]] | None,
+        emits: Collection[Event[Any] | str] | None,
+    ) -> dict[str, Any]:
+        if not callable(function):
+            raise DefinitionError(f"a {kind} of {self.name} needs a function, not {function!r}")
+        target = check_name(name or getattr(function, "__name__", ""), f"a {kind} of {self.name}")
+        what = f"{kind} {self.name}/{self.version}/{target}"
+        if target in self.commands or target in self.subscriptions or target in self.timers:
+            raise DefinitionError(f"{self.name}/{self.version} already has a handler {target!r}; give one a `name=`")
+        guards = (*before, *after)
+        for guard in guards:
+            if not inspect.iscoroutinefunction(guard):
+                raise DefinitionError(f"{what}: guard {guard!r} must be an async function of context, payload, parameter")
+        return {
+            "function": function,
+            "service_name": self.name,
+            "service_version": self.version,
+            "name": target,
+            "signature": Signature(function, what, takes_payload=kind != "timer"),
+            "description": inspect.getdoc(function) or "",
+            "before": tuple(before),
+            "after": tuple(after),
+            "invokes": None if invokes is None else frozenset(command.base or command for command in invokes),
+            "emits": names(emits),
+        }
+
+
+def _address_filter(address: Mapping[Any, str] | None, what: str) -> dict[str, str]:
+    unknown = set(address or ()) - set(_ADDRESS_KEYS)
+    if unknown:
+        raise DefinitionError(f"{what} has no {sorted(unknown)}; it has {sorted(_ADDRESS_KEYS)}")
+    return {_ADDRESS_KEYS[key]: value for key, value in (address or {}).items()}
+
+
+def _message_types(event: Event[Any] | None, message_type: str | None) -> tuple[str, ...]:
+    if message_type is not None:
+        return (message_type,)
+    return ("customMessage", "commandSuccessResponse") if event else ()
+
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class CommandDecorator(Protocol):
+        """Makes a command of an async or a plain function."""
+
+        @overload
+        def __call__(self, function: Handler[P, R], /) -> Command[P, R]: ...
+        @overload
+        def __call__(self, function: PlainHandler[P, R], /) -> Command[P, R]: ...
+
+    class SubscriptionDecorator(Protocol):
+        """Makes a subscription of an async or a plain function."""
+
+        @overload
+        def __call__(self, function: Handler[P, R], /) -> Subscription[P, R]: ...
+        @overload
+        def __call__(self, function: PlainHandler[P, R], /) -> Subscription[P, R]: ...

@@ -1,0 +1,94 @@
+"""For those who test their services.
+
+>>> import anyio
+>>> from purista_fast import Context, Service, testing
+>>> thermo = Service("Thermo")
+>>> @thermo.command
+... async def double(ctx: Context, payload: int) -> int:
+...     return payload * 2
+>>> async def main():
+...     return await double(testing.context(), 21)
+>>> anyio.run(main)
+42
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ._core import Address, Message
+from .bridges.base import Request
+from .context import Context
+from .definition import Command, Event
+from .errors import StatusCode, UnhandledError
+from .runtime import Scope, encode_arguments, encode_payload
+
+__all__ = ("context", "emitted")
+
+
+class TestRuntime:
+    """Stands where a running application would: answers invocations as told, and remembers what was emitted."""
+
+    __test__ = False
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self.answers = dict(answers)
+        self.invoked: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.emitted: list[tuple[str, Any]] = []
+
+    async def invoke(self, scope: Scope, origin: Any, command: Command[..., Any], args: Any, kwargs: Any) -> Any:
+        """Gives the answer for the command, raises it if it is an exception, calls it if it is a function."""
+        encode_arguments(command.base or command, args, kwargs)
+        self.invoked.append((command.label, args, kwargs))
+        if command.label not in self.answers:
+            raise UnhandledError(StatusCode.BAD_GATEWAY, f"testing.context(answers=…) has no answer for {command.label!r}")
+        answer = self.answers[command.label]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(*args, **kwargs) if isinstance(answer, Callable) else answer  # type: ignore[arg-type]
+
+    async def emit(self, scope: Scope, origin: Any, event: Event[Any] | str, payload: Any) -> None:
+        """Checks the payload against the event's type and remembers both."""
+        name = event.name if isinstance(event, Event) else event
+        if isinstance(event, Event):
+            encode_payload(event.codec, payload, f"event {name!r}")
+        self.emitted.append((name, payload))
+
+
+def context(
+    *,
+    config: Any = None,
+    resources: Any = None,
+    answers: Mapping[str, Any] | None = None,
+    trace_id: str | None = None,
+    principal_id: str | None = None,
+    tenant_id: str | None = None,
+    message: Message | None = None,
+) -> Context[Any, Any]:
+    """A context for calling a handler as the plain function that it is.
+
+    :param answers: what ``ctx.invoke`` gives, by the command's label (``"User/1/sign_up"``): a value, an exception
+        to raise, or a function of the arguments.
+    """
+    address = Address("Test", "1", "test", "test")
+    runtime = TestRuntime(answers or {})
+    scope = Scope(runtime, address, config=config, resources=resources)  # type: ignore[arg-type]
+    scope.is_live = False
+    origin = Request(
+        sender=address,
+        receiver=address,
+        timeout=30.0,
+        trace_id=trace_id or "0" * 31 + "1",
+        principal_id=principal_id,
+        tenant_id=tenant_id,
+        message=message,
+    )
+    return Context(scope, origin)
+
+
+def emitted(ctx: Context[Any, Any]) -> list[tuple[str, Any]]:
+    """What was emitted with a context of :func:`context`: names and payloads, in order."""
+    runtime = ctx._scope.runtime  # noqa: SLF001
+    assert isinstance(runtime, TestRuntime)
+    return runtime.emitted
