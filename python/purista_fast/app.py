@@ -17,7 +17,7 @@ from .bridges import EventBridge, open_bridge
 from .client import Client
 from .config import Settings, fill, load
 from .definition import Timer
-from .errors import BridgeError, ConfigError, DefinitionError
+from .errors import BridgeError, ConfigError, DefinitionError, UnhandledError
 from .runtime import Runtime, Scope, function_added
 from .service import Service
 from .threads import ThreadPool
@@ -82,7 +82,7 @@ class App:
         :raises BridgeError: if the bridge cannot start or is lost for good, or lacks what a service needs.
         """
         if settings is None:
-            tree: dict[str, Any] = {key: value for key, value in (overrides or {}).items()}
+            tree: dict[str, Any] = dict(overrides or {})
             if bridge is not None:
                 tree["bridge"] = {**tree.get("bridge", {}), "url": bridge}
             settings = load(config, profile=profile, overrides=tree)
@@ -186,9 +186,7 @@ class _Running:
         await self._announce("infoServiceDrain")
         left = await self.bridge.drain(self.settings.app.drain_timeout)
         if left:
-            logger.warning(
-                "stopped with %d messages unfinished after %s s", left, self.settings.app.drain_timeout
-            )
+            logger.warning("stopped with %d messages unfinished after %s s", left, self.settings.app.drain_timeout)
         await self._announce("infoServiceShutdown")
         await self.bridge.stop()
 
@@ -206,7 +204,7 @@ class _Running:
                     )
                     try:
                         await self.bridge.emit(message, self.settings.bridge.queue_timeout)
-                    except Exception as error:
+                    except UnhandledError as error:
                         logger.warning("%s of %s was not sent: %s", message_type, service.name, error)
 
 
@@ -296,8 +294,8 @@ def _check_needs(services: tuple[Service, ...], bridge: EventBridge, url: str) -
                 scheme = url.partition(":")[0]
                 raise BridgeError(
                     f"subscription {subscription.label} needs a bridge that is {', '.join(sorted(lacking))}; "
-                    f"{scheme}:// is {', '.join(sorted(bridge.capabilities)) or 'none of it'}. Choose another bridge.url, "
-                    "or leave the service out by services.enabled"
+                    f"{scheme}:// is {', '.join(sorted(bridge.capabilities)) or 'none of it'}. Choose another "
+                    "bridge.url, or leave the service out by services.enabled"
                 )
 
 

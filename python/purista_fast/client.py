@@ -105,5 +105,3 @@ class Client:
 def client_address(name: str, instance_id: str, version: str = "1", target: str = "client") -> Address:
     """The address under which a client sends."""
     return Address(name, version, target, instance_id)
-
-

@@ -38,7 +38,7 @@ class Event(Generic[T]):
 
     __slots__ = ("codec", "name")
 
-    def __init__(self, name: str, type: type[T] | Any = Any) -> None:  # noqa: A002
+    def __init__(self, name: str, type: type[T] | Any = Any) -> None:
         self.name = check_name(name, "an event")
         self.codec: Codec[T] = Codec(type)
 
@@ -117,7 +117,9 @@ class Command(Function, Generic[P, R]):
             remote command, which has no handler here.
         """
         if self.is_remote:
-            raise DefinitionError(f"{self.label} is a remote command: it runs elsewhere, use ctx.invoke({self.name}, …)")
+            raise DefinitionError(
+                f"{self.label} is a remote command: it runs elsewhere, use ctx.invoke({self.name}, …)"
+            )
         return call_plain(self, ctx, args, kwargs)
 
     def __repr__(self) -> str:
@@ -221,5 +223,3 @@ def check_name(name: str, what: str) -> str:
 def names(events: Collection[Event[Any] | str] | None) -> frozenset[str] | None:
     """The names of events, or None for no list."""
     return None if events is None else frozenset(e.name if isinstance(e, Event) else e for e in events)
-
-

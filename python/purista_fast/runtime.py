@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -27,7 +28,18 @@ _MISSING = inspect.Parameter.empty
 class Scope:
     """What all runs of one handler have in common."""
 
-    __slots__ = ("address", "config", "emit_timeout", "emits", "invokes", "is_live", "label", "logger", "resources", "runtime")
+    __slots__ = (
+        "address",
+        "config",
+        "emit_timeout",
+        "emits",
+        "invokes",
+        "is_live",
+        "label",
+        "logger",
+        "resources",
+        "runtime",
+    )
 
     def __init__(
         self,
@@ -64,7 +76,7 @@ class Runtime:
         self.bridge = bridge
         self._threads = threads
         self._command_timeout = command_timeout
-        self._receivers: dict[tuple[Command[..., Any], str | None], Address] = {}
+        self._receivers: dict[Command[..., Any], Address] = {}
 
     # --- outwards: what handlers and clients do
 
@@ -75,12 +87,15 @@ class Runtime:
         base, options = command.base or command, command.options
         if scope.invokes is not None and base not in scope.invokes:
             raise DefinitionError(f"{scope.label} may not invoke {base.label}: it is not in its `invokes` list")
-        receiver = self._receivers.get((base, options.instance_id)) or self._receiver(base, options.instance_id)
+        receiver = self._receivers.get(base) if options.instance_id is None else None
         signature = base.signature
-        payload, parameter = encode_arguments(base, args, kwargs)
+        if signature.payload is not None and len(args) == 1 and not kwargs:
+            payload, parameter = signature.payload.encode(args[0]), None
+        else:
+            payload, parameter = encode_arguments(base, args, kwargs)
         request = Request(
             sender=scope.address,
-            receiver=receiver,
+            receiver=receiver or self._receiver(base, options.instance_id),
             timeout=options.timeout or self._command_timeout,
             payload=payload,
             parameter=parameter,
@@ -95,7 +110,7 @@ class Runtime:
         try:
             return signature.result.decode(data)
         except (msgspec.MsgspecError, RecursionError) as error:
-            scope.logger.error("%s: the answer of %s does not fit its schema: %s", scope.label, base.label, error)  # noqa: TRY400
+            scope.logger.error("%s: the answer of %s does not fit its schema: %s", scope.label, base.label, error)
             raise UnhandledError(trace_id=origin.trace_id) from error
 
     async def emit(self, scope: Scope, origin: Request | Message, event: Event[Any] | str, payload: Any) -> None:
@@ -130,7 +145,7 @@ class Runtime:
                 ctx: Context[Any, Any] = Context(scope, request)
                 for guard in before:
                     await guard(ctx, payload, parameter)
-                value = await (call(ctx, payload, **parameter) if signature.payload else call(ctx, **parameter))
+                value = await call(ctx, payload, parameter)
                 for guard in after:
                     await guard(ctx, value, parameter)
                 data = result.encode(value)
@@ -149,7 +164,7 @@ class Runtime:
 
     def consumer(self, subscription: Subscription[..., Any], scope: Scope) -> Consumer:
         """The subscription as the bridge serves it."""
-        signature, call = subscription.signature, self._callable(subscription)
+        call = self._callable(subscription)
         before, after, result_event = subscription.before, subscription.after, subscription.result_event
         read = _reader(subscription)
 
@@ -161,7 +176,7 @@ class Runtime:
             ctx: Context[Any, Any] = Context(scope, message)
             for guard in before:
                 await guard(ctx, payload, parameter)
-            value = await (call(ctx, payload, **parameter) if signature.payload else call(ctx, **parameter))
+            value = await call(ctx, payload, parameter)
             for guard in after:
                 await guard(ctx, value, parameter)
             if result_event is not None:
@@ -181,12 +196,17 @@ class Runtime:
     async def tick(self, timer: Timer, scope: Scope) -> None:
         """Runs a timer's handler once; an error is logged."""
         try:
-            await self._callable(timer)(Context(scope, self.root(scope)))
+            await self._callable(timer)(Context(scope, self.root(scope)), None, {})
         except Exception:
             scope.logger.exception("%s: the timer's run failed; the next one comes as planned", scope.label)
 
     def root(
-        self, scope: Scope, *, trace_id: str | None = None, principal_id: str | None = None, tenant_id: str | None = None
+        self,
+        scope: Scope,
+        *,
+        trace_id: str | None = None,
+        principal_id: str | None = None,
+        tenant_id: str | None = None,
     ) -> Request:
         """Where a chain of messages begins: a client, a timer."""
         return Request(
@@ -199,19 +219,25 @@ class Runtime:
             traceparent=new_traceparent(),
         )
 
-    def _callable(self, function: Function) -> Callable[..., Any]:
-        handler = function.function
-        if function.signature.is_async:
-            return handler
+    def _callable(self, function: Function) -> Callable[[Context[Any, Any], Any, Mapping[str, Any]], Awaitable[Any]]:
+        """The handler as a function of context, payload and parameter, whichever of them it takes."""
+        handler, signature = function.function, function.signature
+        if not signature.is_async:
+            plain, run = handler, self._threads.run
 
-        def in_thread(*args: Any, **kwargs: Any) -> Any:
-            return self._threads.run(handler, *args, **kwargs)
+            def handler(*args: Any, **kwargs: Any) -> Awaitable[Any]:
+                return run(plain, *args, **kwargs)
 
-        return in_thread
+        if signature.payload is None:
+            return lambda ctx, _, parameter: handler(ctx, **parameter)
+        if signature.parameter is None:
+            return lambda ctx, payload, _: handler(ctx, payload)
+        return lambda ctx, payload, parameter: handler(ctx, payload, **parameter)
 
     def _receiver(self, command: Command[..., Any], instance_id: str | None) -> Address:
         address = Address(command.service_name, command.service_version, command.name, instance_id)
-        self._receivers[command, instance_id] = address
+        if instance_id is None:
+            self._receivers[command] = address
         return address
 
 
@@ -224,7 +250,9 @@ def encode_arguments(
     """
     signature = command.signature
     if len(args) > (signature.payload is not None):
-        raise TypeError(f"{command.label} takes {'one payload' if signature.payload else 'no payload'}, not {len(args)}")
+        raise TypeError(
+            f"{command.label} takes {'one payload' if signature.payload else 'no payload'}, not {len(args)}"
+        )
     if signature.payload is not None and not args and signature.payload_name in kwargs:
         kwargs = dict(kwargs)
         args = (kwargs.pop(signature.payload_name),)
@@ -245,7 +273,9 @@ def encode_payload(codec: Codec[Any], payload: Any, what: str) -> bytes:
     try:
         data = codec.encode(payload)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise PayloadError(f"{what}: no JSON can be made of its payload", [{"message": str(error), "path": []}]) from error
+        raise PayloadError(
+            f"{what}: no JSON can be made of its payload", [{"message": str(error), "path": []}]
+        ) from error
     if codec is not _ANY:
         try:
             codec.decode(data)
@@ -260,6 +290,7 @@ def _reader(function: Function) -> Callable[[bytes | None, bytes | None], tuple[
     payload_codec, parameter_codec = signature.payload, signature.parameter
     names = signature.parameter_names
     default = signature.payload_default
+    nothing: Mapping[str, Any] = MappingProxyType({})
 
     def read(payload: bytes | None, parameter: bytes | None) -> tuple[Any, Mapping[str, Any]]:
         value: Any = None
@@ -274,7 +305,7 @@ def _reader(function: Function) -> Callable[[bytes | None, bytes | None], tuple[
             else:
                 payload_codec.reject(None, "payload")
         if parameter_codec is None:
-            return value, {}
+            return value, nothing
         try:
             found = parameter_codec.decode(parameter if parameter is not None else b"{}")
         except (msgspec.MsgspecError, RecursionError) as error:
@@ -296,9 +327,7 @@ def _answer(error: Exception, scope: Scope, request: Request) -> ServiceError:
             scope.logger.error("%s: no JSON can be made of the data of %r: %s", scope.label, error, broken)
         else:
             return HandledError(error.status, error.message, data, trace_id=trace_id)
-    scope.logger.error(
-        "%s failed [%s]: %s", scope.label, trace_id, error, exc_info=error, extra={"trace_id": trace_id}
-    )
+    scope.logger.error("%s failed [%s]: %s", scope.label, trace_id, error, exc_info=error, extra={"trace_id": trace_id})
     return UnhandledError(StatusCode.INTERNAL_SERVER_ERROR, trace_id=trace_id)
 
 

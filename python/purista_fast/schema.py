@@ -101,9 +101,7 @@ class Signature:
         return self.payload is not None and self.payload_default is _NO_PAYLOAD
 
 
-def _parameters(
-    function: Callable[..., Any], what: str
-) -> tuple[list[inspect.Parameter], list[inspect.Parameter]]:
+def _parameters(function: Callable[..., Any], what: str) -> tuple[list[inspect.Parameter], list[inspect.Parameter]]:
     parameters = list(inspect.signature(function).parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]

@@ -23,7 +23,12 @@ R = TypeVar("R")
 Handler = Callable[Concatenate["Context[Any, Any]", P], Awaitable[R]]
 PlainHandler = Callable[Concatenate["Context[Any, Any]", P], R]
 
-_ADDRESS_KEYS = {"service": "serviceName", "version": "serviceVersion", "target": "serviceTarget", "instance": "instanceId"}
+_ADDRESS_KEYS = {
+    "service": "serviceName",
+    "version": "serviceVersion",
+    "target": "serviceTarget",
+    "instance": "instanceId",
+}
 
 
 class Service:
@@ -220,7 +225,9 @@ class Service:
         guards = (*before, *after)
         for guard in guards:
             if not inspect.iscoroutinefunction(guard):
-                raise DefinitionError(f"{what}: guard {guard!r} must be an async function of context, payload, parameter")
+                raise DefinitionError(
+                    f"{what}: guard {guard!r} must be an async function of context, payload, parameter"
+                )
         return {
             "function": function,
             "service_name": self.name,

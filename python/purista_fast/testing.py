@@ -37,18 +37,20 @@ class TestRuntime:
         self.invoked: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.emitted: list[tuple[str, Any]] = []
 
-    async def invoke(self, scope: Scope, origin: Any, command: Command[..., Any], args: Any, kwargs: Any) -> Any:
+    async def invoke(self, _scope: Scope, _origin: Any, command: Command[..., Any], args: Any, kwargs: Any) -> Any:
         """Gives the answer for the command, raises it if it is an exception, calls it if it is a function."""
         encode_arguments(command.base or command, args, kwargs)
         self.invoked.append((command.label, args, kwargs))
         if command.label not in self.answers:
-            raise UnhandledError(StatusCode.BAD_GATEWAY, f"testing.context(answers=…) has no answer for {command.label!r}")
+            raise UnhandledError(
+                StatusCode.BAD_GATEWAY, f"testing.context(answers=…) has no answer for {command.label!r}"
+            )
         answer = self.answers[command.label]
         if isinstance(answer, Exception):
             raise answer
         return answer(*args, **kwargs) if isinstance(answer, Callable) else answer  # type: ignore[arg-type]
 
-    async def emit(self, scope: Scope, origin: Any, event: Event[Any] | str, payload: Any) -> None:
+    async def emit(self, _scope: Scope, _origin: Any, event: Event[Any] | str, payload: Any) -> None:
         """Checks the payload against the event's type and remembers both."""
         name = event.name if isinstance(event, Event) else event
         if isinstance(event, Event):
@@ -89,6 +91,6 @@ def context(
 
 def emitted(ctx: Context[Any, Any]) -> list[tuple[str, Any]]:
     """What was emitted with a context of :func:`context`: names and payloads, in order."""
-    runtime = ctx._scope.runtime  # noqa: SLF001
+    runtime = ctx._scope.runtime
     assert isinstance(runtime, TestRuntime)
     return runtime.emitted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -73,7 +74,5 @@ class _Place:
             self._limiter.release_on_behalf_of(self)
 
     def _give_back_from_thread(self) -> None:
-        try:
+        with suppress(RuntimeError):  # the event loop is gone, and the pool with it
             anyio.from_thread.run_sync(self._limiter.release_on_behalf_of, self)
-        except RuntimeError:
-            pass  # the event loop is gone, and the pool with it

@@ -7,7 +7,6 @@ import weakref
 from typing import Any
 
 import pytest
-
 from purista_fast._core import Address, Dispatcher, Invocation, Message, Pending
 
 SENDER = Address("Thermo", "1", "store", "instance")
@@ -20,7 +19,9 @@ def event(name: str = "stored") -> Message:
 class Queue:
     """A queue of a dispatcher that remembers how often it was woken."""
 
-    def __init__(self, dispatcher: Dispatcher, capacity: int = 10, drop_oldest: bool = False, **subscription: Any) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, capacity: int = 10, drop_oldest: bool = False, **subscription: Any
+    ) -> None:
         self.woken = self.room = 0
         self.number = dispatcher.subscribe(capacity, drop_oldest, self.wake, self.make_room)
         dispatcher.listen(self.number, subscription or {"eventName": "stored"})

@@ -114,7 +114,19 @@ class Workers:
 class _Crew:
     """The workers of one consumer."""
 
-    __slots__ = ("consumer", "dismissed", "handled", "id", "idle", "name", "parked", "rooms", "size", "taken", "workers")
+    __slots__ = (
+        "consumer",
+        "dismissed",
+        "handled",
+        "id",
+        "idle",
+        "name",
+        "parked",
+        "rooms",
+        "size",
+        "taken",
+        "workers",
+    )
 
     def __init__(self, workers: Workers, consumer: Consumer) -> None:
         address = consumer.address

@@ -138,7 +138,7 @@ class MemoryBridge:
             self._lost_events += 1
             from ..messages import logger
 
-            logger.error("%s (event %s) was not queued: %s", message.message_type, message.event_name, error)  # noqa: TRY400
+            logger.error("%s (event %s) was not queued: %s", message.message_type, message.event_name, error)
 
     async def _run(self, consumer: Consumer, message: Message) -> None:
         try:
