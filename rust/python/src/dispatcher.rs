@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use purista_core::{Dispatcher as Core, Effects, Filter, MessageType, Offer, Outline, Overflow, SubscriberId};
+use purista_core::{
+    Dispatcher as Core, Effects, Filter, MessageType, Offer, Outline, Overflow, SubscriberId,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -38,8 +40,18 @@ impl Dispatcher {
     }
 
     #[pyo3(signature = (capacity, drop_oldest, wake, room))]
-    fn subscribe(&self, capacity: usize, drop_oldest: bool, wake: Py<PyAny>, room: Py<PyAny>) -> SubscriberId {
-        let overflow = if drop_oldest { Overflow::DropOldest } else { Overflow::Wait };
+    fn subscribe(
+        &self,
+        capacity: usize,
+        drop_oldest: bool,
+        wake: Py<PyAny>,
+        room: Py<PyAny>,
+    ) -> SubscriberId {
+        let overflow = if drop_oldest {
+            Overflow::DropOldest
+        } else {
+            Overflow::Wait
+        };
         let mut state = self.lock();
         let id = state.core.subscribe(capacity, overflow);
         state.callbacks.insert(id, Callbacks { wake, room });
@@ -66,20 +78,27 @@ impl Dispatcher {
         let py = message.py();
         let item = message.clone().into_any().unbind();
         let fields = message.get().fields();
-        self.change(py, |core, effects| core.offer(&fields, || item.clone_ref(py), effects))
+        self.change(py, |core, effects| {
+            core.offer(&fields, || item.clone_ref(py), effects)
+        })
     }
 
     /// Returns -1, or the number of the queue that has no room.
     #[allow(clippy::needless_pass_by_value)] // owned by the call
     fn deliver(&self, py: Python<'_>, queues: Vec<SubscriberId>, item: Py<PyAny>) -> PyResult<i64> {
-        self.change(py, |core, effects| core.deliver(&queues, || item.clone_ref(py), effects))
+        self.change(py, |core, effects| {
+            core.deliver(&queues, || item.clone_ref(py), effects)
+        })
     }
 
     fn take<'py>(&self, py: Python<'py>, queue: SubscriberId, max: usize) -> PyResult<Bound<'py, PyList>> {
         let mut items = Vec::new();
         let mut state = self.lock();
         let room = if state.core.take(queue, max, |item| items.push(item)) {
-            state.callbacks.get(&queue).map(|callbacks| callbacks.room.clone_ref(py))
+            state
+                .callbacks
+                .get(&queue)
+                .map(|callbacks| callbacks.room.clone_ref(py))
         } else {
             None
         };
@@ -112,7 +131,10 @@ impl Dispatcher {
     ) -> PyResult<bool> {
         let kind = MessageType::from_name(message_type)
             .ok_or_else(|| PyValueError::new_err(format!("unknown message type {message_type:?}")))?;
-        let mut outline = Outline { message_type: Some(kind), ..Outline::default() };
+        let mut outline = Outline {
+            message_type: Some(kind),
+            ..Outline::default()
+        };
         outline.texts[0] = event_name;
         for (first, address) in [(Filter::SENDER, sender), (Filter::RECEIVER, receiver)] {
             let Some(address) = address else { continue };
@@ -125,8 +147,11 @@ impl Dispatcher {
         Ok(self.lock().core.could_match(&outline))
     }
 
+    #[allow(clippy::needless_pass_by_value)] // the signature is PyO3's
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        let Ok(state) = self.state.try_lock() else {
+            return Ok(());
+        };
         for callbacks in state.callbacks.values() {
             visit.call(&callbacks.wake)?;
             visit.call(&callbacks.room)?;
@@ -155,7 +180,12 @@ impl Dispatcher {
         let woken: Vec<_> = effects
             .woken
             .iter()
-            .filter_map(|id| state.callbacks.get(id).map(|callbacks| callbacks.wake.clone_ref(py)))
+            .filter_map(|id| {
+                state
+                    .callbacks
+                    .get(id)
+                    .map(|callbacks| callbacks.wake.clone_ref(py))
+            })
             .collect();
         drop(state);
         for wake in woken {

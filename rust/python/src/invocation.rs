@@ -27,7 +27,12 @@ enum Step<'py> {
 impl Invocation {
     #[new]
     fn new(coroutine: Py<PyAny>, arm: Py<PyAny>, request: Py<PyAny>) -> Self {
-        Self { coroutine, arm, request, timer: Mutex::new(None) }
+        Self {
+            coroutine,
+            arm,
+            request,
+            timer: Mutex::new(None),
+        }
     }
 
     fn __await__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -65,6 +70,7 @@ impl Invocation {
         closed.map(drop)
     }
 
+    #[allow(clippy::needless_pass_by_value)] // the signature is PyO3's
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         visit.call(&self.coroutine)?;
         visit.call(&self.arm)?;
@@ -119,7 +125,9 @@ impl Invocation {
 
     /// Tells the timer, if there is one, of the end; fails with the error to raise instead.
     fn settle(&self, py: Python<'_>, error: Option<&PyErr>) -> PyResult<()> {
-        let Some(timer) = self.lock()?.take() else { return Ok(()) };
+        let Some(timer) = self.lock()?.take() else {
+            return Ok(());
+        };
         let original = error.map(|error| error.clone_ref(py).into_value(py));
         let other = timer.bind(py).call_method1(intern!(py, "settle"), (&original,))?;
         if other.is_none() || original.is_some_and(|original| original.bind(py).is(&other)) {
@@ -130,6 +138,8 @@ impl Invocation {
 
     /// Never held while Python runs.
     fn lock(&self) -> PyResult<std::sync::MutexGuard<'_, Option<Py<PyAny>>>> {
-        self.timer.lock().map_err(|_| PyRuntimeError::new_err("the timer of an invocation is broken"))
+        self.timer
+            .lock()
+            .map_err(|_| PyRuntimeError::new_err("the timer of an invocation is broken"))
     }
 }

@@ -289,7 +289,10 @@ impl Message {
     fn __repr__(&self) -> String {
         let fields = self.fields();
         let name = |address: purista_core::AddressRef<'_>| {
-            format!("{}[{}].{}", address.service_name, address.service_version, address.service_target)
+            format!(
+                "{}[{}].{}",
+                address.service_name, address.service_version, address.service_target
+            )
         };
         let mut parts = vec![format!("<Message {}", self.head.message_type.as_str())];
         if !fields.event_name.is_empty() {

@@ -48,6 +48,7 @@ impl Pending {
         self.lock().len()
     }
 
+    #[allow(clippy::needless_pass_by_value)] // the signature is PyO3's
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         match self.registry.try_lock() {
             Ok(registry) => registry.waiters().try_for_each(|waiter| visit.call(waiter)),
@@ -74,6 +75,8 @@ fn nanoseconds(seconds: f64) -> PyResult<u64> {
     if (0.0..1.8e19).contains(&nanoseconds) {
         Ok(nanoseconds as u64)
     } else {
-        Err(PyValueError::new_err(format!("a deadline of {seconds} seconds is out of range")))
+        Err(PyValueError::new_err(format!(
+            "a deadline of {seconds} seconds is out of range"
+        )))
     }
 }
