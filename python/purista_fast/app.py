@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -25,7 +25,6 @@ from .threads import ThreadPool
 __all__ = ("App", "connect")
 
 logger = logging.getLogger("purista_fast.app")
-Resources = Any | Callable[[], AbstractAsyncContextManager[Any]]
 
 
 class App:
@@ -49,7 +48,7 @@ class App:
     :raises DefinitionError: if two services have the same name and version.
     """
 
-    def __init__(self, *services: Service, resources: Resources = None, name: str | None = None) -> None:
+    def __init__(self, *services: Service, resources: Any = None, name: str | None = None) -> None:
         seen: dict[tuple[str, str], Service] = {}
         for service in services:
             if seen.setdefault((service.name, service.version), service) is not service:
@@ -93,7 +92,8 @@ class App:
         async with AsyncExitStack() as stack:
             resources = self._resources
             if callable(resources):
-                resources = await stack.enter_async_context(resources())
+                opened: AbstractAsyncContextManager[Any] = resources()
+                resources = await stack.enter_async_context(opened)
             running = _Running(event_bridge, settings, services, configs, resources)
             async with _unwrapped(), running.run() as client:
                 yield client

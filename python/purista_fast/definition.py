@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from ._core import snake_case
 from .errors import DefinitionError
@@ -173,13 +173,9 @@ def call_plain(definition: Function, ctx: Context[Any, Any], args: Any, kwargs: 
     return _run_plain(definition.function, ctx, args, kwargs)
 
 
-@overload
 def remote(
     service: str, version: str, /, *, name: str | None = None
-) -> Callable[[Callable[Concatenate[Any, P], Awaitable[R]]], Command[P, R]]: ...
-@overload
-def remote(service: str, version: str, /, *, name: str | None = None) -> Callable[[Any], Command[..., Any]]: ...
-def remote(service: str, version: str, /, *, name: str | None = None) -> Callable[[Any], Any]:
+) -> Callable[[Callable[Concatenate[Any, P], Awaitable[R]]], Command[P, R]]:
     """Declares a command of another process or language by the signature that it has there.
 
     >>> @remote("User", "1", name="signUp")
@@ -190,7 +186,7 @@ def remote(service: str, version: str, /, *, name: str | None = None) -> Callabl
     :raises DefinitionError: if the signature cannot be that of a command.
     """
 
-    def declare(function: Callable[..., Any]) -> Command[..., Any]:
+    def declare(function: Callable[Concatenate[Any, P], Awaitable[R]]) -> Command[P, R]:
         target = check_name(name or function.__name__, "a remote command")
         label = f"{service}/{version}/{target}"
         return Command(
@@ -206,7 +202,7 @@ def remote(service: str, version: str, /, *, name: str | None = None) -> Callabl
     return declare
 
 
-def check_name(name: str, what: str) -> str:
+def check_name(name: object, what: str) -> str:
     """The name, if it can be part of an address.
 
     :raises DefinitionError: if it is empty, too long, or no topic level can be made of it.

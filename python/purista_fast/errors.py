@@ -27,7 +27,7 @@ class StatusCode(IntEnum):
 
     message: str
 
-    def __new__(cls, code: int, message: str) -> Self:
+    def __new__(cls, code: int, message: str = "") -> Self:
         """Makes a member of its code and its message."""
         member = int.__new__(cls, code)
         member._value_ = code

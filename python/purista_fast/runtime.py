@@ -89,6 +89,7 @@ class Runtime:
             raise DefinitionError(f"{scope.label} may not invoke {base.label}: it is not in its `invokes` list")
         receiver = self._receivers.get(base) if options.instance_id is None else None
         signature = base.signature
+        payload: bytes | None
         if signature.payload is not None and len(args) == 1 and not kwargs:
             payload, parameter = signature.payload.encode(args[0]), None
         else:

@@ -169,7 +169,7 @@ class Service:
         wanted = {key: value for key, value in wanted.items() if value}
         message_types = _message_types(event, message_type)
 
-        def define(handler: Callable[..., Any]) -> Subscription[..., Any]:
+        def define(handler: Callable[..., Any]) -> Any:
             common = self._common("subscription", handler, name, before, after, invokes, emits)
             subscription: Subscription[..., Any] = Subscription(
                 **common,

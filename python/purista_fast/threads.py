@@ -60,11 +60,7 @@ class _Place:
         try:
             return function(*args, **kwargs)
         finally:
-            with self._lock:
-                self._running = False
-                last = self._abandoned
-            if last:
-                self._give_back_from_thread()
+            self._left_by_thread()
 
     def left_by_caller(self) -> None:
         with self._lock:
@@ -73,6 +69,11 @@ class _Place:
         if last:
             self._limiter.release_on_behalf_of(self)
 
-    def _give_back_from_thread(self) -> None:
+    def _left_by_thread(self) -> None:
+        with self._lock:
+            self._running = False
+            last = self._abandoned
+        if not last:
+            return
         with suppress(RuntimeError):  # the event loop is gone, and the pool with it
             anyio.from_thread.run_sync(self._limiter.release_on_behalf_of, self)

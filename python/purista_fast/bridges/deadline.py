@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import anyio
 
@@ -20,7 +19,7 @@ from .base import Request
 __all__ = ("limiter",)
 
 
-def limiter(on_timeout: Callable[[Request], None]) -> Callable[[Coroutine[Any, Any, bytes], Request], Awaitable[bytes]]:
+def limiter(on_timeout: Callable[[Request], None]) -> Callable[[Awaitable[bytes], Request], Awaitable[bytes]]:
     """What limits a coroutine to ``request.timeout`` seconds, for the event loop that runs now.
 
     The awaitable that it makes raises ``UnhandledError`` 504 once time is up, having cancelled the coroutine and
@@ -29,7 +28,7 @@ def limiter(on_timeout: Callable[[Request], None]) -> Callable[[Coroutine[Any, A
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
 
-        async def limited(coroutine: Coroutine[Any, Any, bytes], request: Request) -> bytes:
+        async def limited(coroutine: Awaitable[bytes], request: Request) -> bytes:
             with anyio.move_on_after(request.timeout):
                 return await coroutine
             on_timeout(request)

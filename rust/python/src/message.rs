@@ -108,8 +108,8 @@ impl Message {
     #[pyo3(signature = (
         message_type, *, sender, receiver=None, payload=None, id=None, timestamp=None, trace_id=None,
         correlation_id=None, principal_id=None, tenant_id=None, event_name=None, traceparent=None,
-        tracestate=None, is_handled_error=None, content_type=Head::CONTENT_TYPE,
-        content_encoding=Head::CONTENT_ENCODING,
+        tracestate=None, is_handled_error=None, content_type="application/json",
+        content_encoding="utf-8",
     ))]
     #[allow(clippy::too_many_arguments)] // keywords in Python
     fn new(

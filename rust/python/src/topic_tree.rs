@@ -21,6 +21,15 @@ impl TopicTree {
 
 #[pymethods]
 impl TopicTree {
+    /// `TopicTree[int]`, for annotations.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, pyo3::types::PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        cls.py().import("types")?.getattr("GenericAlias")?.call1((cls, item))
+    }
+
     #[new]
     fn new() -> Self {
         Self(Mutex::new(Tree::default()))

@@ -2,14 +2,16 @@
 
 use purista_core::topic::{self, Share};
 use purista_core::{ids, AddressRef};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
 use crate::error::wire_error;
 use crate::mapping::{self, Mapped};
 use crate::message::{message_type, Message};
 use crate::to_json;
 
+/// What a text becomes as a topic level.
 #[pyfunction]
 pub fn snake_case(text: &str) -> String {
     purista_core::snake_case(text)
@@ -153,7 +155,11 @@ pub fn decode(data: &Bound<'_, PyAny>) -> PyResult<Message> {
     if let Ok(data) = data.cast::<PyByteArray>() {
         return Message::arrived(&PyBytes::new(data.py(), &data.to_vec()));
     }
-    // A memoryview: the message must not change when its memory does.
+    let Ok(data) = data.cast::<PyMemoryView>() else {
+        let found = data.get_type();
+        return Err(PyTypeError::new_err(format!("expected bytes-like data, found {}", found.name()?)));
+    };
+    // Copied: the message must not change when the memory does.
     let copy = data.call_method0("tobytes")?;
     Message::arrived(copy.cast::<PyBytes>()?)
 }

@@ -116,7 +116,8 @@ class MemoryBridge:
 
     async def _invoke_observed(self, route: _Route, request: Request) -> bytes:
         """Runs a command whose messages some subscription may want to see."""
-        command = command_message(request, new_id())
+        command = request.message = command_message(request, new_id())
+        request.reply = None  # the result is seen by others than the caller: the command itself must check it
         if route.command_is_seen:
             await self._emit_aside(command)
         sender = route.endpoint.address

@@ -1,0 +1,433 @@
+"""The Rust core of purista-fast."""
+
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from types import GenericAlias
+from typing import Any, Final, Generic, Self, TypeVar, final
+
+__all__ = [
+    "Address",
+    "Dispatcher",
+    "Invocation",
+    "Message",
+    "Pending",
+    "TopicTree",
+    "WireError",
+    "__version__",
+    "build_profile",
+    "command_filter",
+    "decode",
+    "encode",
+    "matches",
+    "message_topic",
+    "new_id",
+    "new_traceparent",
+    "reseed",
+    "response_filter",
+    "short_info_filter",
+    "snake_case",
+    "subscription_filter",
+]
+
+__version__: Final[str]
+build_profile: Final[str]
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+class WireError(ValueError):
+    """Data that is not a message, or a message that cannot be sent."""
+
+@final
+class Address:
+    """A service, its version, its target, and perhaps one instance.
+
+    >>> Address("User", "1", "signUp")
+    Address("User", "1", "signUp")
+    """
+
+    def __new__(
+        cls, service_name: str, service_version: str, service_target: str, instance_id: str | None = None
+    ) -> Address: ...
+    @property
+    def service_name(self) -> str:
+        """The service, ``User``."""
+    @property
+    def service_version(self) -> str:
+        """Its version, ``1``."""
+    @property
+    def service_target(self) -> str:
+        """The command or subscription; empty for the service itself."""
+    @property
+    def instance_id(self) -> str | None:
+        """The running process, where one is meant."""
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Message:
+    """A message. Its fields become Python objects only when asked for.
+
+    ``payload`` must be one JSON value; it is checked when the message is encoded. ``id`` and ``timestamp``
+    (milliseconds since 1970 UTC) are made where they are not given.
+
+    Raises:
+        WireError: There is no such message type, or the timestamp is 2^63 or more.
+
+    >>> message = Message("customMessage", sender=Address("User", "1", "signUp", "a"), event_name="newUser")
+    >>> message.event_name
+    'newUser'
+    """
+
+    def __new__(
+        cls,
+        message_type: str,
+        *,
+        sender: Address,
+        receiver: Address | None = None,
+        payload: bytes | None = None,
+        id: str | None = None,
+        timestamp: int | None = None,
+        trace_id: str | None = None,
+        correlation_id: str | None = None,
+        principal_id: str | None = None,
+        tenant_id: str | None = None,
+        event_name: str | None = None,
+        traceparent: str | None = None,
+        tracestate: str | None = None,
+        is_handled_error: bool | None = None,
+        content_type: str = "application/json",
+        content_encoding: str = "utf-8",
+    ) -> Message: ...
+    @property
+    def message_type(self) -> str:
+        """What the message is: ``command``, ``customMessage``…"""
+    @property
+    def id(self) -> str | None:
+        """Its id; a response repeats that of its command."""
+    @property
+    def timestamp(self) -> int | None:
+        """When it was made, in milliseconds since 1970 UTC."""
+    @property
+    def trace_id(self) -> str | None:
+        """Joins what belongs to one request."""
+    @property
+    def correlation_id(self) -> str | None:
+        """Joins a response to its command."""
+    @property
+    def principal_id(self) -> str | None:
+        """On whose behalf it was sent."""
+    @property
+    def tenant_id(self) -> str | None:
+        """In whose realm it was sent."""
+    @property
+    def event_name(self) -> str | None:
+        """The event that it stands for."""
+    @property
+    def sender(self) -> Address:
+        """Who sent it."""
+    @property
+    def receiver(self) -> Address | None:
+        """Whom it is for."""
+    @property
+    def traceparent(self) -> str | None:
+        """W3C trace context."""
+    @property
+    def tracestate(self) -> str | None:
+        """W3C trace context of the vendors."""
+    @property
+    def is_handled_error(self) -> bool | None:
+        """In an error response: whether the error was meant for the caller."""
+    @property
+    def content_type(self) -> str:
+        """The type of the payload."""
+    @property
+    def content_encoding(self) -> str:
+        """The encoding of the payload."""
+    @property
+    def payload(self) -> bytes | None:
+        """The payload as JSON; ``None`` if there is none. Taken out of an arrived envelope at each use."""
+    def call(self) -> tuple[bytes | None, bytes | None]:
+        """The inner payload and the parameter of a command, as JSON.
+
+        Raises:
+            WireError: The payload is not an object.
+        """
+    def to_dict(self) -> dict[str, Any]:
+        """The message with the names of the wire and its payload as Python objects. Unknown fields are left out.
+
+        Raises:
+            ValueError: The payload is not JSON.
+        """
+    def topic(self, prefix: str = "purista", empty: str = "__none__") -> str:
+        """The MQTT topic.
+
+        Raises:
+            WireError: A field cannot be a topic level, such as a tenant ``+``.
+        """
+    def user_properties(self) -> list[tuple[str, str]]:
+        """The MQTT user properties, in PURISTA's order."""
+    def agrees_with(self, topic: str, prefix: str = "purista", empty: str = "__none__") -> bool:
+        """Whether a message that arrived on this topic belongs there. If not, it is forged."""
+
+@final
+class TopicTree(Generic[_T]):
+    """Values behind MQTT 5 topic filters, ``$share/<group>/…`` included.
+
+    >>> tree: TopicTree[int] = TopicTree()
+    >>> tree.insert("plant/+/celsius", 1)
+    >>> tree.match("plant/a/celsius")
+    [1]
+    """
+
+    def __new__(cls) -> TopicTree[_T]: ...
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+    def insert(self, filter: str, value: _T) -> None:
+        """Puts a value behind a filter. The same value may be there more than once.
+
+        Raises:
+            WireError: MQTT does not allow the filter.
+        """
+    def remove(self, filter: str, value: _T) -> bool:
+        """Takes away one equal value from behind this filter (and share group); ``False`` if there is none.
+
+        Raises:
+            WireError: MQTT does not allow the filter.
+        """
+    def match(self, topic: str) -> list[_T]:
+        """The values behind the filters that match, in no particular order.
+
+        Raises:
+            WireError: MQTT does not allow the topic.
+        """
+    def __len__(self) -> int: ...
+
+@final
+class Dispatcher:
+    """Routes messages to bounded queues: into all that want one, or into none.
+
+    Thread-safe; ``wake`` and ``room`` are called by whichever thread offers or takes.
+
+    >>> from purista_fast._core import Address, Dispatcher, Message
+    >>> woken = []
+    >>> dispatcher = Dispatcher()
+    >>> queue = dispatcher.subscribe(10, False, lambda: woken.append("queue"), lambda: None)
+    >>> dispatcher.listen(queue, {"eventName": "readingStored"})
+    >>> message = Message("customMessage", sender=Address("Thermo", "1", "store", "i"), event_name="readingStored")
+    >>> dispatcher.offer(message)
+    -1
+    >>> woken, dispatcher.take(queue, 64) == [message]
+    (['queue'], True)
+    """
+
+    def __new__(cls) -> Self: ...
+    def subscribe(
+        self, capacity: int, drop_oldest: bool, wake: Callable[[], object], room: Callable[[], object]
+    ) -> int:
+        """Makes a queue and returns its number.
+
+        :param capacity: how many messages may wait in it, at least one.
+        :param drop_oldest: whether the oldest makes room for a new one; otherwise the new one is refused.
+        :param wake: called when a message arrives and :meth:`take` found none before.
+        :param room: called when :meth:`take` made room and a message had been refused.
+        """
+
+    def listen(self, queue: int, subscription: Mapping[str, Any]) -> None:
+        """Lets what passes a filter (keys of the wire) into the queue. Filters of one queue must not overlap.
+
+        :raises WireError: for a filter of an unknown message type, or with a value that is no text.
+        """
+
+    def unsubscribe(self, queue: int) -> int:
+        """Takes a queue away; returns how many messages waited in it. Its number may be given to another."""
+
+    def offer(self, message: Message) -> int:
+        """Puts a message into every queue that wants it and returns -1, or into none and returns the full one."""
+
+    def deliver(self, queues: Sequence[int], item: object) -> int:
+        """Puts anything into these queues and returns -1, or into none and returns the full one."""
+
+    def take(self, queue: int, max: int) -> list[Any]:
+        """Takes up to ``max`` items, oldest first. Having found none, the queue is to be woken for."""
+
+    def hungry(self, queue: int) -> None:
+        """Asks for ``wake`` at the next item, although the last :meth:`take` found some."""
+
+    def blocked(self, queue: int) -> None:
+        """Asks for ``room`` at the next :meth:`take`."""
+
+    def depth(self, queue: int) -> tuple[int, int, int]:
+        """How many items wait, how many more have room, how many were dropped."""
+
+    def could_match(
+        self,
+        message_type: str,
+        *,
+        event_name: str | None = None,
+        sender: Address | None = None,
+        receiver: Address | None = None,
+    ) -> bool:
+        """Whether some queue may want a message of this type of which no more is known than this.
+
+        ``None`` stands for anything, ``""`` for nothing.
+
+        :raises ValueError: for an unknown type.
+        """
+
+@final
+class Invocation:
+    """Awaits a coroutine in the task of whoever awaits this.
+
+    When the coroutine first waits, ``arm(request)`` is called, once. What it returns is told of the end by
+    ``settle(error)``, with the error that the coroutine ended with or ``None``; the error that it returns is raised
+    instead.
+    """
+
+    def __new__(cls, coroutine: Awaitable[Any], arm: Callable[[_R], object], request: _R) -> Self: ...
+    def __await__(self) -> Generator[Any, Any, Any]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: object) -> Any: ...
+    def throw(self, *error: Any) -> Any: ...
+    def close(self) -> None: ...
+
+@final
+class Pending:
+    """Calls that wait for their answers, by correlation id, each until its deadline.
+
+    Times are seconds of any clock that does not go back.
+
+    >>> from purista_fast._core import Pending
+    >>> pending = Pending()
+    >>> pending.insert("c1", "who waits", 5.0), pending.insert("c1", "another", 5.0)
+    (True, False)
+    >>> pending.next_deadline(), pending.expire(4.9), pending.expire(5.0), len(pending)
+    (5.0, [], ['who waits'], 0)
+    """
+
+    def __new__(cls) -> Self: ...
+    def insert(self, id: str, waiter: object, deadline: float) -> bool:
+        """Adds a call; ``False`` if its id waits already.
+
+        :raises ValueError: if the deadline is negative or no number.
+        """
+
+    def remove(self, id: str) -> Any | None:
+        """Takes a call out and returns who waits; ``None`` if nobody does."""
+
+    def expire(self, now: float) -> list[Any]:
+        """Takes out all whose deadline is ``now`` or earlier, and returns them in that order."""
+
+    def next_deadline(self) -> float | None:
+        """When the first call expires."""
+
+    def drain(self) -> list[Any]:
+        """Takes out all."""
+
+    def __len__(self) -> int: ...
+
+def snake_case(text: str) -> str:
+    """What a text becomes as a topic level.
+
+    >>> snake_case("userSignUp")
+    'user_sign_up'
+    """
+
+def new_id() -> str:
+    """A random id: 32 lower-case hex digits, never all zero."""
+
+def new_traceparent(parent: str | None = None) -> str:
+    """A W3C ``traceparent`` with a new span, in the trace of ``parent`` if that is valid, else in a new one."""
+
+def reseed() -> None:
+    """Seeds the generator of ids anew. Called by itself after a fork."""
+
+def message_topic(message: Mapping[str, Any] | Message, *, prefix: str = "purista", empty: str = "__none__") -> str:
+    """The topic of a message; ``empty`` stands for an absent text.
+
+    Raises:
+        WireError: A field has the wrong type or cannot be a topic level, or the topic would be too long.
+
+    >>> message_topic({"messageType": "customMessage", "eventName": "newUser"})
+    'purista/custom_message/none/none/none/none/none/none/new_user/none/none/none/none'
+    """
+
+def subscription_filter(
+    subscription: Mapping[str, Any],
+    *,
+    shared: bool,
+    prefix: str = "purista",
+    share_prefix: str = "$share",
+    share_name: str = "sharedpurista",
+    empty: str = "__none__",
+) -> str:
+    """The topic filter of a subscription. What it does not filter on, and a text ``+``, is a wildcard.
+
+    ``empty`` is taken for symmetry with `message_topic` and has no effect.
+
+    Raises:
+        WireError: A field has the wrong type or cannot be a topic level, or the filter would be too long.
+    """
+
+def short_info_filter(
+    subscription: Mapping[str, Any],
+    *,
+    shared: bool,
+    prefix: str = "purista",
+    share_prefix: str = "$share",
+    share_name: str = "sharedpurista",
+    empty: str = "__none__",
+) -> str | None:
+    """The 12-level form in which PURISTA publishes info messages of services, to subscribe beside the other.
+
+    ``None`` if the subscription is not on one type of info messages, or names a target of the sender.
+
+    Raises:
+        WireError: As `subscription_filter`.
+    """
+
+def command_filter(
+    address: Mapping[str, Any],
+    *,
+    shared: bool = True,
+    prefix: str = "purista",
+    share_prefix: str = "$share",
+    share_name: str = "sharedpurista",
+    empty: str = "__none__",
+) -> str:
+    """The topic filter for the calls of a command, whichever instance they name.
+
+    Raises:
+        WireError: A part of the address is empty, ``+``, or cannot be a topic level.
+    """
+
+def response_filter(instance_id: str, *, prefix: str = "purista", empty: str = "__none__") -> str:
+    """The topic filter for all that is sent to one instance.
+
+    Raises:
+        WireError: The id is empty, ``+``, or cannot be a topic level.
+    """
+
+def matches(subscription: Mapping[str, Any], message: Mapping[str, Any] | Message) -> bool:
+    """Whether a message passes a subscription: exactly, with regard to case, as PURISTA compares in memory.
+
+    Raises:
+        WireError: A field has the wrong type.
+    """
+
+def decode(data: bytes | bytearray | memoryview) -> Message:
+    """The message in an envelope.
+
+    Raises:
+        WireError: The data is not one, with the field and byte at which it shows.
+        TypeError: ``data`` is not bytes-like.
+    """
+
+def encode(message: Message | Mapping[str, Any]) -> bytes:
+    """The envelope of a message. An arrived message keeps its own; unknown keys of a mapping are kept.
+
+    Raises:
+        WireError: The message could not be decoded again: a field is missing or has the wrong type, or the
+            payload is not JSON.
+    """
