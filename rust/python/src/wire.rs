@@ -152,15 +152,15 @@ pub fn decode(data: &Bound<'_, PyAny>) -> PyResult<Message> {
     if let Ok(data) = data.cast::<PyBytes>() {
         return Message::arrived(data);
     }
-    if let Ok(data) = data.cast::<PyByteArray>() {
-        return Message::arrived(&PyBytes::new(data.py(), &data.to_vec()));
-    }
-    let Ok(data) = data.cast::<PyMemoryView>() else {
+    if !data.is_instance_of::<PyByteArray>() && !data.is_instance_of::<PyMemoryView>() {
         let found = data.get_type();
-        return Err(PyTypeError::new_err(format!("expected bytes-like data, found {}", found.name()?)));
-    };
+        return Err(PyTypeError::new_err(format!(
+            "expected bytes-like data, found {}",
+            found.name()?
+        )));
+    }
     // Copied: the message must not change when the memory does.
-    let copy = data.call_method0("tobytes")?;
+    let copy = data.py().get_type::<PyBytes>().call1((data,))?;
     Message::arrived(copy.cast::<PyBytes>()?)
 }
 
