@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -20,6 +20,7 @@ from .definition import Timer
 from .errors import BridgeError, ConfigError, DefinitionError, UnhandledError
 from .runtime import Runtime, Scope, function_added
 from .service import Service
+from .shelter import sheltered_tasks
 from .threads import ThreadPool
 
 __all__ = ("App", "connect")
@@ -92,7 +93,7 @@ class App:
         async with AsyncExitStack() as stack:
             resources = self._resources
             if callable(resources):
-                opened: AbstractAsyncContextManager[Any] = resources()
+                opened: Any = resources()
                 resources = await stack.enter_async_context(opened)
             running = _Running(event_bridge, settings, services, configs, resources)
             async with _unwrapped(), running.run() as client:
@@ -148,7 +149,7 @@ class _Running:
             self._add(service)
         scope = Scope(self.runtime, Address("Client", "1", "client", self.bridge.instance_id))
         failure: BaseException | None = None
-        async with anyio.create_task_group() as tasks:
+        async with sheltered_tasks() as tasks:
             await self.bridge.start(tasks)
             async with anyio.create_task_group() as clock:
                 await self._announce("infoServiceInit", "infoServiceFunctionAdded", "infoServiceReady")
@@ -161,7 +162,6 @@ class _Running:
                 clock.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
                 await self._stop()
-            tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import anyio
@@ -80,11 +80,16 @@ class Client:
         """
         name = event.name if isinstance(event, Event) else event
         send, receive = anyio.create_memory_object_stream[Message](1)
+
+        async def put(message: Message) -> None:
+            with suppress(anyio.ClosedResourceError):  # the block has ended
+                await send.send(message)
+
         consumer = Consumer(
             address=self._scope.address,
             subscription={"eventName": name} if name else {},
             message_types=(message_type,) if message_type else (),
-            handle=send.send,
+            handle=put,
             shared=False,
             capacity=buffer,
             drop_oldest=True,

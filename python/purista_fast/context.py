@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Mapping
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from ._core import Message
@@ -35,6 +36,12 @@ class Context(Generic[ConfigT, ResourcesT]):
     """
 
     __slots__ = ("_origin", "_scope")
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, types: Any) -> GenericAlias:
+            """``Context[Config]`` and ``Context[Config, Resources]``: the standard library knows no defaults yet."""
+            return GenericAlias(cls, types)
 
     def __init__(self, scope: Scope, origin: Request | Message) -> None:
         self._scope = scope

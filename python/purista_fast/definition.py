@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .bridges.base import Capability
     from .context import Context
 
-__all__ = ("Command", "Event", "Guard", "Subscription", "Timer", "remote")
+__all__ = ("Command", "Event", "Guard", "Subscription", "Timer", "remote", "untyped")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,7 +45,7 @@ class Event(Generic[T]):
     def __repr__(self) -> str:
         annotation = self.codec.type
         plain = isinstance(annotation, type) and not hasattr(annotation, "__args__")
-        return f"Event({self.name!r}, {annotation.__name__ if plain else annotation!r})"
+        return f"Event({self.name!r}, {annotation.__name__ if plain else repr(annotation)})"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -200,6 +200,21 @@ def remote(
         )
 
     return declare
+
+
+def untyped(service: str, version: str, name: str, *, parameters: Collection[str] = ()) -> Command[..., Any]:
+    """A remote command of which only the address is known: it takes any payload and gives any result.
+
+    :param parameters: the names that the parameter of a call may have.
+    :raises DefinitionError: if one of the names cannot be part of an address.
+    """
+
+    async def call(ctx: Any, payload: Any = None) -> Any: ...
+
+    command: Command[..., Any] = remote(service, version, name=name)(call)
+    command.signature.payload_name = ""  # so that "payload" can be a parameter like any other
+    command.signature.parameter_names = frozenset(parameters)
+    return command
 
 
 def check_name(name: object, what: str) -> str:

@@ -7,6 +7,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Generic, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import msgspec
@@ -18,8 +19,9 @@ __all__ = ("Codec", "Signature", "problems")
 T = TypeVar("T")
 
 _encode: Callable[[Any], bytes] = msgspec.json.Encoder(decimal_format="number").encode
-_PATH = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_PATH = re.compile(r" - at (?:`key` in )?`\$(.*)`$")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
+_MOST_PROBLEMS = 1000
 _NO_PAYLOAD = inspect.Parameter.empty
 
 
@@ -40,15 +42,13 @@ class Codec(Generic[T]):
         self.encode = _encode
         try:
             self.decode: Callable[[bytes], T] = msgspec.json.Decoder(annotation).decode
+            self.schema()
         except (TypeError, NameError) as error:
             raise DefinitionError(f"{annotation!r} cannot be a payload: {error}") from error
 
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the type; ``{}`` (anything) for types that have none."""
-        try:
-            return msgspec.json.schema(self.type)
-        except TypeError:
-            return {}
+        """The JSON Schema of the type; ``{}`` (anything) for ``object``."""
+        return msgspec.json.schema(self.type, schema_hook=_schema_of_custom)
 
     def reject(self, data: bytes | None, what: str, error: msgspec.MsgspecError | None = None) -> NoReturn:
         """Raises the error for input that does not fit.
@@ -60,6 +60,13 @@ class Codec(Generic[T]):
         else:
             found = problems(self.type, data, error)
         raise HandledError(StatusCode.BAD_REQUEST, f"input validation for {what} failed:", found)
+
+
+def _schema_of_custom(annotation: Any) -> dict[str, Any]:
+    """Refuses the types that msgspec leaves to hooks, of which there are none."""
+    if annotation is object:
+        return {}
+    raise TypeError(f"no JSON can be made of {annotation!r}; use a msgspec Struct, a dataclass or a TypedDict")
 
 
 class Signature:
@@ -130,7 +137,7 @@ def _parameter_codec(keywords: list[inspect.Parameter], hints: Mapping[str, Any]
 
 
 def problems(annotation: Any, data: bytes, error: Exception | None = None) -> list[dict[str, Any]]:
-    """Every way in which JSON does not fit a type, as PURISTA reports it.
+    """Every way in which JSON does not fit a type, as PURISTA reports it; at most 1,000 of them.
 
     >>> problems(dict[str, int], b'{"a": "x", "b": 1, "c": null}')
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -141,14 +148,14 @@ def problems(annotation: Any, data: bytes, error: Exception | None = None) -> li
         value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
         return [{"message": str(broken), "path": []}]
-    found = list(_walk(annotation, value, []))
+    found = list(islice(_walk(annotation, value, []), _MOST_PROBLEMS))
     return found or ([_problem(error, [])] if error else [])
 
 
 def _walk(annotation: Any, value: Any, path: list[str | int]) -> Iterator[dict[str, Any]]:
     """The problems of a value, those of its parts rather than of the whole where there are any."""
     try:
-        msgspec.convert(value, annotation)
+        msgspec.convert(value, annotation, str_keys=True)
         return
     except (msgspec.ValidationError, RecursionError) as error:
         whole = _problem(error, path)
@@ -171,7 +178,7 @@ def _parts(annotation: Any, value: Any) -> Iterator[tuple[str | int, Any, Any]]:
     if origin is not None and hasattr(annotation, "__metadata__"):
         yield from _parts(get_args(annotation)[0], value)
     elif origin in (Union, types.UnionType):
-        fitting = [part for part in get_args(annotation) if part is not type(None)]
+        fitting = [part for part in get_args(annotation) if part not in (type(None), msgspec.UnsetType)]
         if len(fitting) == 1:
             yield from _parts(fitting[0], value)
     elif isinstance(value, dict) and origin in (dict, Mapping) and len(get_args(annotation)) == 2:

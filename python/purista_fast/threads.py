@@ -9,8 +9,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 import anyio
-import anyio.from_thread
-import anyio.to_thread
 
 __all__ = ("ThreadPool",)
 
@@ -32,11 +30,14 @@ class ThreadPool:
 
     async def run(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         """Runs the function in a thread and returns its result; what it raises is raised here."""
+        # Imported with the first thread, for most applications never need one.
+        from anyio import to_thread
+
         place = _Place(self._limiter)
         await self._limiter.acquire_on_behalf_of(place)
         try:
             work = partial(place.work, function, *args, **kwargs)
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._unlimited)
+            return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._unlimited)
         finally:
             place.left_by_caller()
 
@@ -75,5 +76,7 @@ class _Place:
             last = self._abandoned
         if not last:
             return
+        from anyio import from_thread
+
         with suppress(RuntimeError):  # the event loop is gone, and the pool with it
-            anyio.from_thread.run_sync(self._limiter.release_on_behalf_of, self)
+            from_thread.run_sync(self._limiter.release_on_behalf_of, self)

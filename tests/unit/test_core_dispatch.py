@@ -7,6 +7,7 @@ import weakref
 from typing import Any
 
 import pytest
+
 from purista_fast._core import Address, Dispatcher, Invocation, Message, Pending
 
 SENDER = Address("Thermo", "1", "store", "instance")

@@ -1,0 +1,12 @@
+"""What all tests share."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.contract.cases", "tests.contract.helpers")
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """The event loop of a test that is marked ``anyio``: each of them runs on both."""
+    backend: str = request.param
+    return backend

@@ -1,0 +1,68 @@
+"""The contract on ``memory://``."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.contract.cases.bounds import BoundsCases
+from tests.contract.cases.deadlines import DeadlineCases
+from tests.contract.cases.events import EventCases
+from tests.contract.cases.failures import FailureCases
+from tests.contract.cases.filters import FilterCases
+from tests.contract.cases.handlers import AllowListCases, ConfigCases, GuardCases, IsolationCases
+from tests.contract.cases.invoke import InvokeCases
+from tests.contract.cases.lifecycle import ListenCases, StopCases, TimerCases
+from tests.contract.cases.propagation import PropagationCases
+from tests.contract.cases.threads import ThreadCases
+from tests.contract.harness import MemoryHarness
+
+
+class Memory:
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> MemoryHarness:
+        return MemoryHarness("memory://", {}, tmp_path)
+
+
+class TestInvoke(Memory, InvokeCases): ...
+
+
+class TestFailures(Memory, FailureCases): ...
+
+
+class TestDeadlines(Memory, DeadlineCases): ...
+
+
+class TestThreads(Memory, ThreadCases): ...
+
+
+class TestFilters(Memory, FilterCases): ...
+
+
+class TestEvents(Memory, EventCases): ...
+
+
+class TestBounds(Memory, BoundsCases): ...
+
+
+class TestPropagation(Memory, PropagationCases): ...
+
+
+class TestIsolation(Memory, IsolationCases): ...
+
+
+class TestGuard(Memory, GuardCases): ...
+
+
+class TestAllowList(Memory, AllowListCases): ...
+
+
+class TestConfig(Memory, ConfigCases): ...
+
+
+class TestStop(Memory, StopCases): ...
+
+
+class TestTimer(Memory, TimerCases): ...
+
+
+class TestListen(Memory, ListenCases): ...
