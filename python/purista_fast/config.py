@@ -163,6 +163,12 @@ def fill(kind: type[S], tree: Mapping[str, Any], source: str, where: str = "") -
     :param where: the key of the tree, for error messages.
     :raises ConfigError: with source, key and what was expected.
     """
+    known = {field.encode_name for field in msgspec.structs.fields(kind)} | {kind.__struct_config__.tag_field}
+    unknown = next((key for key in tree if key not in known), None)
+    if unknown is not None:
+        # Also for structs of users that do not forbid it themselves.
+        message = f"Object contains unknown field `{unknown}`"
+        raise ConfigError(f"{source}: {where or 'top level'}: {message}{_unknown_hint(message, kind)}")
     try:
         return msgspec.convert(_convert(kind, tree), kind)
     except msgspec.ValidationError as error:
@@ -216,6 +222,10 @@ def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
         branch = tree
         for key in keys[:-1]:
             branch = branch.setdefault(key, {})
+            if not isinstance(branch, dict):
+                raise ConfigError(f"{name}: a variable gives `{key}` a value, and this one a value inside of it")
+        if keys[-1] in branch:
+            raise ConfigError(f"{name}: another variable gives a value to `{keys[-1]}`, or inside of it")
         branch[keys[-1]] = _Text(value)
     return tree
 
@@ -228,7 +238,9 @@ def _convert(kind: Any, value: Any) -> Any:
     """Durations and texts of the environment as what the type of the field wants."""
     if isinstance(value, Mapping):
         fields = {f.encode_name: f.type for f in msgspec.structs.fields(kind)} if _is_struct(kind) else {}
-        return {key: _convert(fields.get(key, Any), part) for key, part in value.items()}
+        # What a service's own table wants is known when its struct is filled.
+        own = "config" if kind is Settings else None
+        return {key: part if key == own else _convert(fields.get(key, Any), part) for key, part in value.items()}
     if not isinstance(value, str):
         return value
     wants = _plain_types(kind)
@@ -248,7 +260,7 @@ def _from_text(text: str, wants: set[Any]) -> Any:
     if bool in wants and text.lower() in ("true", "false", "1", "0", "yes", "no"):
         return text.lower() in ("true", "1", "yes")
     try:
-        return msgspec.json.decode(text)
+        return msgspec.json.decode(str(text))
     except msgspec.DecodeError:
         return str(text)
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ._core import snake_case
 from .errors import DefinitionError
@@ -38,7 +38,12 @@ class Event(Generic[T]):
 
     __slots__ = ("codec", "name")
 
-    def __init__(self, name: str, type: type[T] | Any = Any) -> None:
+    # Two of them, because mypy infers nothing from a union with Any.
+    @overload
+    def __init__(self, name: str, type: type[T]) -> None: ...
+    @overload
+    def __init__(self: Event[Any], name: str, type: Any = ...) -> None: ...
+    def __init__(self, name: str, type: Any = Any) -> None:
         self.name = check_name(name, "an event")
         self.codec: Codec[T] = Codec(type)
 

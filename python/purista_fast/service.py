@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar,
 
 import msgspec
 
+from ._core import WireError, subscription_filter
 from .definition import Command, Event, Guard, Subscription, Timer, check_name, names
 from .errors import DefinitionError
 from .schema import Signature
@@ -168,6 +169,11 @@ class Service:
         }
         wanted = {key: value for key, value in wanted.items() if value}
         message_types = _message_types(event, message_type)
+        if not wanted and not message_types:
+            raise DefinitionError(
+                f"a subscription of {self.name} needs a filter: an event, message_type, event_name, sender, receiver, "
+                "principal_id or tenant_id"
+            )
 
         def define(handler: Callable[..., Any]) -> Any:
             common = self._common("subscription", handler, name, before, after, invokes, emits)
@@ -251,6 +257,10 @@ def _address_filter(address: Mapping[Any, str] | None, what: str) -> dict[str, s
 
 def _message_types(event: Event[Any] | None, message_type: str | None) -> tuple[str, ...]:
     if message_type is not None:
+        try:
+            subscription_filter({"messageType": message_type}, shared=False)
+        except WireError as error:
+            raise DefinitionError(f"a subscription cannot filter on {error}") from None
         return (message_type,)
     return ("customMessage", "commandSuccessResponse") if event else ()
 

@@ -1,9 +1,6 @@
 """The contract on ``memory://``."""
 
-from pathlib import Path
-
-import pytest
-
+from tests.contract.bridges import Memory
 from tests.contract.cases.bounds import BoundsCases
 from tests.contract.cases.deadlines import DeadlineCases
 from tests.contract.cases.events import EventCases
@@ -14,13 +11,6 @@ from tests.contract.cases.invoke import InvokeCases
 from tests.contract.cases.lifecycle import ListenCases, StopCases, TimerCases
 from tests.contract.cases.propagation import PropagationCases
 from tests.contract.cases.threads import ThreadCases
-from tests.contract.harness import MemoryHarness
-
-
-class Memory:
-    @pytest.fixture
-    def harness(self, tmp_path: Path) -> MemoryHarness:
-        return MemoryHarness("memory://", {}, tmp_path)
 
 
 class TestInvoke(Memory, InvokeCases): ...
@@ -41,19 +31,16 @@ class TestFilters(Memory, FilterCases): ...
 class TestEvents(Memory, EventCases): ...
 
 
-class TestBounds(Memory, BoundsCases): ...
-
-
 class TestPropagation(Memory, PropagationCases): ...
 
 
 class TestIsolation(Memory, IsolationCases): ...
 
 
-class TestGuard(Memory, GuardCases): ...
+class TestGuards(Memory, GuardCases): ...
 
 
-class TestAllowList(Memory, AllowListCases): ...
+class TestAllowLists(Memory, AllowListCases): ...
 
 
 class TestConfig(Memory, ConfigCases): ...
@@ -62,7 +49,10 @@ class TestConfig(Memory, ConfigCases): ...
 class TestStop(Memory, StopCases): ...
 
 
-class TestTimer(Memory, TimerCases): ...
+class TestTimers(Memory, TimerCases): ...
 
 
 class TestListen(Memory, ListenCases): ...
+
+
+class TestBounds(Memory, BoundsCases): ...

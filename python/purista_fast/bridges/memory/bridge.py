@@ -12,6 +12,7 @@ from ...errors import DefinitionError, ServiceError, StatusCode, UnhandledError
 from ..base import Capability, Consumer, Endpoint, Request
 from ..deadline import limiter
 from ..messages import command_message, response_message, subscription_error, timeout_message
+from ..routes import Route, names
 from ..workers import Workers
 
 __all__ = ("MemoryBridge",)
@@ -31,16 +32,16 @@ class MemoryBridge:
         self._workers = Workers(self._run)
         self._dispatcher = self._workers.dispatcher
         self._endpoints: dict[Address, Endpoint] = {}
-        self._routes: dict[Address, _Route] = {}
+        self._routes: dict[Address, Route] = {}
         self._draining = False
         self._lost_events = 0
         self._timeouts = 0
 
     def serve(self, endpoint: Endpoint) -> None:
         """Adds a command; see :class:`EventBridge`."""
-        address = Address(*_names(endpoint.address))
+        address = Address(*names(endpoint.address))
         if address in self._endpoints:
-            raise DefinitionError(f"{'/'.join(_names(address))} is served twice in this application")
+            raise DefinitionError(f"{'/'.join(names(address))} is served twice in this application")
         self._endpoints[address] = endpoint
 
     def listen(self, consumer: Consumer) -> None:
@@ -103,18 +104,18 @@ class MemoryBridge:
             self._dispatcher.listen(queue, {**consumer.subscription, **narrowed})
         return queue
 
-    def _route(self, receiver: Address) -> _Route:
-        endpoint = self._endpoints.get(Address(*_names(receiver)))
+    def _route(self, receiver: Address) -> Route:
+        endpoint = self._endpoints.get(Address(*names(receiver)))
         if endpoint is None or receiver.instance_id not in (None, self.instance_id):
             instance = f" of instance {receiver.instance_id}" if receiver.instance_id else ""
             raise UnhandledError(
-                StatusCode.BAD_GATEWAY, f"nobody serves {'/'.join(_names(receiver))}{instance} on this memory:// bridge"
+                StatusCode.BAD_GATEWAY, f"nobody serves {'/'.join(names(receiver))}{instance} on this memory:// bridge"
             )
-        route = _Route(endpoint, self._dispatcher.could_match)
+        route = Route(endpoint, self._dispatcher.could_match)
         self._routes[receiver] = route
         return route
 
-    async def _invoke_observed(self, route: _Route, request: Request) -> bytes:
+    async def _invoke_observed(self, route: Route, request: Request) -> bytes:
         """Runs a command whose messages some subscription may want to see."""
         command = request.message = command_message(request, new_id())
         request.reply = None  # the result is seen by others than the caller: the command itself must check it
@@ -152,23 +153,3 @@ class MemoryBridge:
     def _on_timeout(self, request: Request) -> None:
         self._timeouts += 1
         self._dispatcher.offer(timeout_message(request))
-
-
-class _Route:
-    """A command, and which of its messages a subscription may want: where there is none, none is made."""
-
-    __slots__ = ("command_is_seen", "endpoint", "error_is_seen", "is_observed", "success_is_seen")
-
-    def __init__(self, endpoint: Endpoint, could_match: Callable[..., bool]) -> None:
-        self.endpoint = endpoint
-        address = endpoint.address
-        self.command_is_seen = could_match("command", receiver=address)
-        self.success_is_seen = could_match(
-            "commandSuccessResponse", sender=address, event_name=endpoint.success_event or ""
-        )
-        self.error_is_seen = could_match("commandErrorResponse", sender=address, event_name="")
-        self.is_observed = self.command_is_seen or self.success_is_seen or self.error_is_seen
-
-
-def _names(address: Address) -> tuple[str, str, str]:
-    return address.service_name, address.service_version, address.service_target

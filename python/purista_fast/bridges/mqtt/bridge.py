@@ -1,0 +1,381 @@
+"""``mqtt://`` and ``mqtts://``: an MQTT 5 broker between the processes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..._core import Address, Message, WireError, new_id, response_filter
+from ...config import Settings
+from ...errors import BridgeError, ConfigError, DefinitionError, StatusCode, UnhandledError
+from ..base import Capability, Consumer, Endpoint, Request
+from ..deadline import limiter
+from ..messages import command_message, logger, response_message, subscription_error, timeout_message
+from ..routes import Route, names
+from ..workers import Workers
+from .broker import Broker
+from .calls import Calls
+from .control import Control
+from .events import Delivery, Events
+from .intake import Intake
+from .link import Connect, Refused
+from .properties import event_expiry, whole_seconds
+from .publisher import Outgoing, Publisher
+from .serving import Serving
+from .session import Session
+from .state import State, check_instance_id, random_id
+from .subscriptions import Interest
+from .will import make_will
+
+__all__ = ("MqttBridge",)
+
+_CLIENT = "client"
+"""The name under which a client without services runs: nothing of it outlives the process."""
+_ASIDE = 1000
+"""How many messages that nobody waits for may be under way."""
+_ECHOES = 10_000
+
+
+class MqttBridge:
+    """Carries commands and events through a broker.
+
+    Two sessions: *control* for commands, answers and everything that is published, acknowledged on receipt; *events*
+    for subscriptions, durable, acknowledged after the handlers. On one connection, handlers that wait for answers
+    would fill the broker's window, and wait for ever.
+
+    :param name: the application's name, under which its state is kept.
+    :raises ConfigError: for settings that cannot work.
+    :raises BridgeError: if the instance id cannot be kept.
+    """
+
+    capabilities: frozenset[Capability] = frozenset({"durable", "shared", "remote"})
+
+    def __init__(self, settings: Settings, *, name: str) -> None:
+        bridge = self._settings = settings.bridge
+        self._broker = Broker.of(bridge)
+        self._state = _state(settings, name)
+        self.instance_id = self._state.instance_id if self._state else random_id()
+        _check_prefix(bridge.prefix)
+        self._name = name
+        self._publisher = Publisher(max_packet_size=bridge.max_packet_size, where=str(self._broker))
+        self._workers = Workers(self._run)
+        self._intake = Intake(bridge.prefix)
+        self._calls = Calls(self._publisher, bridge.prefix, self._send_aside)
+        self._serving = Serving(
+            self.instance_id,
+            self._publisher,
+            self._intake,
+            prefix=bridge.prefix,
+            limit=bridge.max_commands,
+            default_timeout=bridge.command_timeout,
+            queue_timeout=bridge.queue_timeout,
+            message_expiry=bridge.message_expiry,
+        )
+        self._control = Control(
+            self.instance_id,
+            bridge.prefix,
+            publisher=self._publisher,
+            intake=self._intake,
+            calls=self._calls,
+            serving=self._serving,
+            workers=self._workers,
+        )
+        self._events = Events(self._intake, self._state, self._workers) if self._state else None
+        self._subscribers: list[Address] = []
+        self._sessions: dict[str, Session] = {}
+        self._routes: dict[Address, Route | None] = {}
+        self._tasks: TaskGroup | None = None
+        self._is_draining = False
+        self._aside = 0
+        self._lost_aside = 0
+        self._lost_events = 0
+        self._timeouts = 0
+
+    def serve(self, endpoint: Endpoint) -> None:
+        """Adds a command; see :class:`EventBridge`."""
+        self._serving.add(endpoint)
+
+    def listen(self, consumer: Consumer) -> None:
+        """Adds a subscription; see :class:`EventBridge`."""
+        if self._events is None:
+            raise DefinitionError(f"an application called {self._name!r} has no state, so it can have no subscriptions")
+        # The broker sends no more than that, so no queue is ever full.
+        interest = self._add(consumer, 2 * self._settings.receive_maximum + 100)
+        self._events.table.add(interest)
+        self._subscribers.append(consumer.address)
+
+    async def start(self, tasks: TaskGroup) -> None:
+        """Connects; see :class:`EventBridge`."""
+        self._tasks = tasks
+        self._limited = limiter(self._on_timeout)
+        if self._state is not None:
+            self._state.lock()
+        try:
+            self._workers.start(tasks)
+            self._serving.start(tasks)
+            await self._connect(tasks)
+            tasks.start_soon(self._calls.keep_deadlines)
+        except BaseException:
+            self._release()
+            raise
+
+    def invoke(self, request: Request) -> Awaitable[bytes]:
+        """Runs a command here if it is served here, else through the broker; see :class:`EventBridge`."""
+        if self._is_draining:
+            raise UnhandledError(StatusCode.SERVICE_UNAVAILABLE, "the application is stopping")
+        receiver = request.receiver
+        try:
+            route = self._routes[receiver]
+        except KeyError:
+            route = self._routes[receiver] = self._route(receiver)
+        if route is None:
+            return self._calls.invoke(request)
+        if route.endpoint.success_event is not None:
+            return self._invoke_and_tell(route.endpoint, request)
+        return self._limited(route.endpoint.execute(request), request)
+
+    async def emit(self, message: Message, timeout: float | None = None) -> None:
+        """Publishes a message and waits for the broker's acknowledgement; see :class:`EventBridge`.
+
+        :raises UnhandledError: 503 if there was no room in the send window in time, or no connection; 504 if the
+            broker did not acknowledge within ``bridge.emit_timeout``, so that nobody knows; 400, 403, 413 or 507 as the
+            broker refuses it.
+        """
+        entry = self._outgoing(message)
+        self._publisher.post(entry)
+        await self._publisher.admitted(entry, timeout)
+        await self._publisher.acknowledged(entry, self._settings.emit_timeout)
+
+    async def tap(self, consumer: Consumer) -> Callable[[], Awaitable[None]]:
+        """Adds a consumer while the bridge runs; see :class:`EventBridge`."""
+        interest = self._add(dataclasses.replace(consumer, shared=False, drop_oldest=True), None)
+
+        async def remove() -> None:
+            self._routes.clear()
+            self._workers.remove(interest.queue)
+            await self._control.untap(interest)
+
+        self._routes.clear()
+        try:
+            await self._control.tap(interest)
+        except Refused as error:
+            self._workers.remove(interest.queue)
+            raise BridgeError(f"the broker at {self._broker} refuses {error}") from error
+        return remove
+
+    async def drain(self, timeout: float) -> int:
+        """Takes nothing more from the broker and finishes what runs; see :class:`EventBridge`."""
+        end = anyio.current_time() + timeout
+        if self._events is not None:
+            self._events.is_draining = True
+        self._serving.is_draining = True
+        self._routes.clear()
+        with anyio.move_on_after(timeout):
+            await self._control.drain()
+            await self._serving.wait_until_idle()
+        left = await self._workers.drain(max(0.0, end - anyio.current_time()))
+        self._serving.is_closed = self._is_draining = True
+        return left + self._serving.running
+
+    async def stop(self) -> None:
+        """Disconnects; see :class:`EventBridge`. The broker keeps what the subscriptions have not handled."""
+        self._is_draining = True
+        events = self._sessions.get("events")
+        if events is not None and self._events is not None:
+            keeps = bool(self._events.table.filters)
+            await events.stop(whole_seconds(self._settings.session_expiry) if keeps else 0)
+        if "control" in self._sessions:
+            await self._sessions["control"].stop(0)
+        self._release()
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters and depths; see :class:`EventBridge`."""
+        sessions = self._sessions.values()
+        serving = self._serving
+        return {
+            "connected": bool(sessions) and all(session.link is not None for session in sessions),
+            "reconnects": sum(session.reconnects for session in sessions),
+            **self._publisher.statistics(),
+            "pending_invocations": len(self._calls),
+            "timeouts": self._calls.timeouts + self._timeouts,
+            "late_answers": self._calls.late,
+            "commands_running": serving.running,
+            "commands_served": serving.served,
+            "commands_for_other_instances": serving.other_instance,
+            "commands_repeated": serving.repeated,
+            "commands_expired": serving.expired,
+            "lost_answers": serving.lost_answers,
+            "lost_success_events": self._lost_events,
+            "lost_reports": self._lost_aside,
+            "rejected": dict(self._intake.rejected),
+            **(self._events.statistics() if self._events else {}),
+            "subscriptions": self._workers.statistics(),
+        }
+
+    # --- start and stop
+
+    async def _connect(self, tasks: TaskGroup) -> None:
+        settings, events = self._settings, self._events
+        connect = partial(Connect, max_packet_size=settings.max_packet_size, keep_alive=settings.keep_alive)
+        # A session of an earlier run may be left even if nothing is subscribed now.
+        was_subscribed = events is not None and events.load()
+        has_events = was_subscribed or bool(self._subscribers)
+        services = self._announced()
+        will = make_will(self.instance_id, services, settings) if services else None
+        control = connect(
+            f"{self.instance_id}_c",
+            clean_start=True,
+            session_expiry=0,
+            receive_maximum=65_535,
+            # A will waits for a reconnect only where the session does.
+            will=None if has_events else will,
+        )
+        await self._session("control", control, self._control.up, self._control.arrived, tasks)
+        if events is not None and has_events:
+            durable = connect(
+                self.instance_id,
+                clean_start=False,
+                session_expiry=whole_seconds(settings.session_expiry),
+                receive_maximum=settings.receive_maximum,
+                will=will,
+            )
+            await self._session("events", durable, events.up, events.arrived, tasks)
+
+    async def _session(self, label: str, connect: Connect, on_up: Any, on_message: Any, tasks: TaskGroup) -> None:
+        session = Session(
+            label,
+            self._broker,
+            connect,
+            connect_timeout=self._settings.connect_timeout,
+            on_up=on_up,
+            on_message=on_message,
+        )
+        self._sessions[label] = session
+        await tasks.start(session.run, name=f"mqtt {label} session")
+
+    def _announced(self) -> list[tuple[str, str]]:
+        """The services that run here, by name and version."""
+        return sorted({names(address)[:2] for address in (*self._serving.endpoints, *self._subscribers)})
+
+    def _release(self) -> None:
+        self._calls.fail_all("the application has stopped")
+        if self._state is not None:
+            self._state.release()
+
+    # --- events
+
+    def _add(self, consumer: Consumer, capacity: int | None) -> Interest:
+        queue = self._workers.add(consumer, capacity)
+        interest = Interest(consumer, queue, self._settings.prefix)
+        for message_type in consumer.message_types or (None,):
+            narrowed = {} if message_type is None else {"messageType": message_type}
+            # Only asked which messages it could match: delivery goes by the identifiers of the broker.
+            self._workers.dispatcher.listen(queue, {**consumer.subscription, **narrowed})
+        return interest
+
+    async def _run(self, consumer: Consumer, item: tuple[Delivery | None, Message]) -> None:
+        delivery, message = item
+        try:
+            await consumer.handle(message)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
+            report = subscription_error(consumer, message, error)
+            if delivery is not None:
+                kind, number = message.message_type, message.id
+                logger.error("%s %s is acknowledged nevertheless: retries come with the outbox", kind, number)
+            if message.message_type != "infoSubscriptionError":
+                self._send_aside(report)
+        if delivery is not None and self._events is not None:
+            self._events.finished(delivery)
+
+    # --- publishing
+
+    def _outgoing(self, message: Message) -> Outgoing:
+        longest = self._settings.message_expiry
+        return Outgoing(message, self._settings.prefix, lambda: event_expiry(message, longest, longest), again=True)
+
+    def _send_aside(self, message: Message) -> None:
+        """Publishes a message that nobody waits for."""
+        if self._aside >= _ASIDE or self._tasks is None:
+            self._lost_aside += 1
+            return
+        self._aside += 1
+        self._tasks.start_soon(self._emit_aside, message)
+
+    async def _emit_aside(self, message: Message) -> None:
+        try:
+            await self.emit(message, self._settings.queue_timeout)
+        except UnhandledError as error:
+            self._lost_aside += 1
+            logger.warning("%s was not sent: %s", message.message_type, error)
+        finally:
+            self._aside -= 1
+
+    # --- commands that are served here
+
+    def _route(self, receiver: Address) -> Route | None:
+        """How a command runs here; ``None`` if it goes through the broker."""
+        endpoint = self._serving.endpoints.get(Address(*names(receiver)))
+        if endpoint is None or receiver.instance_id not in (None, self.instance_id):
+            return None
+        if self._serving.is_draining:
+            # What still runs here may need it, and from the broker it would not come any more.
+            return Route(endpoint, self._workers.dispatcher.could_match)
+        if self._settings.local_commands == "broker":
+            return None
+        route = Route(endpoint, self._workers.dispatcher.could_match)
+        told = route.success_is_seen and endpoint.success_event is None
+        return None if route.command_is_seen or route.error_is_seen or told else route
+
+    async def _invoke_and_tell(self, endpoint: Endpoint, request: Request) -> bytes:
+        """Runs a command here whose success is an event."""
+        command = request.message = command_message(request, new_id())
+        request.reply = None  # the result is seen by others than the caller: the command itself must check it
+        data = await self._limited(endpoint.execute(request), request)
+        response = response_message(command, endpoint.address, data, endpoint.success_event)
+        echoes = self._control.echoes
+        if len(echoes) >= _ECHOES:
+            echoes.pop(next(iter(echoes)))
+        echoes[response.correlation_id or ""] = None
+        # The answer is decided: room for its event is waited for outside the deadline, and its lack changes nothing.
+        try:
+            entry = self._outgoing(response)
+            entry.on_settled = self._told
+            self._publisher.post(entry)
+            await self._publisher.admitted(entry, self._settings.queue_timeout)
+        except UnhandledError as error:
+            self._lost_events += 1
+            logger.error("%s (event %s) was not queued: %s", response.message_type, response.event_name, error)
+        return data
+
+    def _told(self, entry: Outgoing) -> None:
+        error = entry.error()
+        if error is not None:
+            self._lost_events += 1
+            logger.error("the success event %s was refused: %s", entry.message.event_name, error)
+
+    def _on_timeout(self, request: Request) -> None:
+        self._timeouts += 1
+        self._send_aside(timeout_message(request))
+
+
+def _state(settings: Settings, name: str) -> State | None:
+    """The state of this instance; a client has none."""
+    instance_id = settings.bridge.instance_id
+    if instance_id is not None:
+        check_instance_id(instance_id)
+    if name == _CLIENT:
+        # Not even the configured id: it is that of the service that is configured by the same file.
+        return None
+    return State.open(settings.storage.directory(), name, instance_id)
+
+
+def _check_prefix(prefix: str) -> None:
+    try:
+        response_filter("any", prefix=prefix)
+    except WireError as error:
+        raise ConfigError(f"bridge.prefix: {error}") from None

@@ -1,0 +1,122 @@
+"""The control session's side of subscriptions: own answers, commands, and taps; all acknowledged on receipt."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from paho.mqtt.client import MQTTMessage
+
+from ..._core import Message, response_filter
+from ..workers import Workers
+from .calls import Calls
+from .intake import Intake, topic_of
+from .link import Link, LinkLost
+from .properties import identifiers
+from .publisher import Publisher
+from .serving import Serving
+from .subscriptions import Interest, Table
+
+__all__ = ("Control",)
+
+_ANSWERS = ("commandSuccessResponse", "commandErrorResponse")
+
+
+class Control:
+    """Subscribes on each connection anew, and hands on what arrives."""
+
+    def __init__(
+        self,
+        instance_id: str,
+        prefix: str,
+        *,
+        publisher: Publisher,
+        intake: Intake,
+        calls: Calls,
+        serving: Serving,
+        workers: Workers,
+    ) -> None:
+        self.ignored: Counter[str] = Counter()
+        """How many messages for this instance were neither commands nor answers, by type."""
+        self.echoes: dict[str, None] = {}
+        """Correlation ids of own success events, which come back as answers that nobody waits for."""
+        self._instance_id = instance_id
+        self._publisher = publisher
+        self._intake = intake
+        self._calls = calls
+        self._serving = serving
+        self._workers = workers
+        self._taps = Table()
+        self._own = Table()
+        self._own.reserve(response_filter(instance_id, prefix=prefix))
+        self._link: Link | None = None
+
+    async def up(self, link: Link) -> None:
+        """Subscribes all there is; then what waits to be published goes out."""
+        self._link = link
+        own = self._own.filters.items()
+        commands = [(text, self._own.filters.get(text) or self._own.reserve(text)) for text in self._serving.filters()]
+        await link.subscribe({**dict(own), **dict(commands), **self._taps.filters}.items())
+        self._publisher.up(link)
+
+    async def drain(self) -> None:
+        """Takes no more commands from the broker."""
+        filters = self._serving.all_filters()
+        if filters and self._link is not None and self._link.is_up:
+            try:
+                await self._link.unsubscribe(filters)
+            except LinkLost:
+                return  # then nothing comes anyway
+
+    async def tap(self, interest: Interest) -> None:
+        """Adds a consumer; while there is no connection it is subscribed with the next."""
+        new = self._taps.add(interest)
+        link = self._link
+        if link is None or not link.is_up:
+            return
+        try:
+            await link.subscribe([(text, self._taps.filters[text]) for text in new if text not in self._own.filters])
+        except LinkLost:
+            return
+        except BaseException:
+            await self.untap(interest)
+            raise
+
+    async def untap(self, interest: Interest) -> None:
+        """Takes a consumer away."""
+        unwanted = [text for text in self._taps.remove(interest) if text not in self._own.filters]
+        link = self._link
+        if unwanted and link is not None and link.is_up:
+            try:
+                await link.unsubscribe(unwanted)
+            except LinkLost:
+                return
+
+    def arrived(self, link: Link, arrived: MQTTMessage) -> None:
+        """A message has come on the control session."""
+        if arrived.qos:
+            link.acknowledge(arrived.mid)
+        message = self._intake.read(arrived)
+        if message is None:
+            return
+        numbers = set(identifiers(arrived.properties))
+        own = self._own
+        if any(own.find(number) is not None for number in numbers):
+            self._own_message(message, arrived)
+        for number in numbers:
+            for interest in self._taps.find(number) or ():
+                if interest.wants(message):
+                    self._workers.dispatcher.deliver([interest.queue], (None, message))
+
+    def _own_message(self, message: Message, arrived: MQTTMessage) -> None:
+        """A command, or something for this instance."""
+        kind, receiver = message.message_type, message.receiver
+        if kind == "command":
+            self._serving.arrived(message, arrived)
+        elif receiver is None or receiver.instance_id != self._instance_id:
+            # Another instance id may look the same as a topic level.
+            self._intake.reject("for another instance", topic_of(arrived), repr(message))
+        elif kind in _ANSWERS:
+            if self.echoes.pop(message.correlation_id or "", self) is self:
+                self._calls.answer(message)
+        else:
+            self.ignored[kind] += 1

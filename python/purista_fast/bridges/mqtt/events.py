@@ -1,0 +1,187 @@
+"""Subscriptions: from the events session to the consumers, and back with the acknowledgements, in order of arrival."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+
+from paho.mqtt.client import MQTTMessage
+
+from ..._core import Message
+from ..workers import Workers
+from .intake import Intake, topic_of
+from .link import Link
+from .properties import identifiers
+from .state import State, Subscribed
+from .subscriptions import Interest, Table
+
+__all__ = ("Delivery", "Events")
+
+logger = logging.getLogger("purista_fast.bridge.mqtt")
+
+
+class Delivery:
+    """A message that has arrived and is not acknowledged yet."""
+
+    __slots__ = ("key", "link", "mid", "open")
+
+    def __init__(self, link: Link, mid: int, key: tuple[str, str] | None) -> None:
+        self.link = link
+        self.mid = mid
+        self.key = key
+        self.open = 0
+        """How many consumers have not finished with it."""
+
+
+class Events:
+    """The durable side of the bridge.
+
+    :param state: where the subscriptions of the session are kept.
+    :param workers: what runs the consumers; their queues get ``(delivery, message)``.
+    """
+
+    def __init__(self, intake: Intake, state: State, workers: Workers) -> None:
+        self.table = Table()
+        self.unknown = 0
+        """How many messages came for a subscription that nobody knows."""
+        self.repeated = 0
+        """How many messages came again while they were under way here."""
+        self.is_draining = False
+        """Whether what comes is left to the broker."""
+        self._intake = intake
+        self._state = state
+        self._workers = workers
+        self._stored: Subscribed | None = None
+        self._arrived: deque[Delivery] = deque()
+        """Of the connection that there is now, in order of arrival."""
+        self._under_way: dict[tuple[str, str], Delivery] = {}
+        self._link: Link | None = None
+
+    def load(self) -> bool:
+        """Reads what was subscribed before; whether there was anything.
+
+        :raises BridgeError: if it cannot be read.
+        """
+        self._stored = self._state.load()
+        return self._stored is not None
+
+    async def up(self, link: Link) -> None:
+        """Subscribes what the session lacks, and takes away what the code no longer has."""
+        self._switch(link)
+        wanted, stored = self.table.filters, self._stored
+        if not link.session_present:
+            # What was under way is gone with the session: nobody will ask for its acknowledgement.
+            self._under_way = {key: delivery for key, delivery in self._under_way.items() if delivery.open}
+            if stored is not None and stored.confirmed:
+                logger.warning("the broker has lost the events session, and with it the events that waited there")
+            stored = Subscribed()
+        elif stored is None:
+            logger.warning(
+                "the broker has a session that the state directory knows nothing of: all is subscribed again"
+            )
+            stored = Subscribed()
+        old = {**stored.confirmed, **stored.attempted}
+        gone = [text for text in old if text not in wanted]
+        is_changed = stored.confirmed != wanted or bool(stored.attempted)
+        if is_changed:
+            # Written first: after a crash the next start knows what the broker may have.
+            self._state.save(stored.confirmed, {**stored.attempted, **wanted})
+        await link.unsubscribe(gone)
+        # All of them, also those of a session that the broker still has: mosquitto 2.0 restores a session from its
+        # database without the shared subscriptions. One that it has is replaced, and loses nothing (MQTT 5, 3.8.4).
+        await link.subscribe(wanted.items())
+        if is_changed:
+            self._stored = Subscribed(dict(wanted), {})
+            self._state.save(wanted, {})
+
+    def arrived(self, link: Link, arrived: MQTTMessage) -> None:
+        """A message has come on the events session."""
+        if self.is_draining:
+            return  # not acknowledged, so the broker keeps it
+        # What waited for this session comes before :meth:`up` has run.
+        self._switch(link)
+        message = self._intake.read(arrived)
+        key = None if message is None or message.id is None else (message.id, arrived.topic)
+        if self._is_under_way(link, arrived, key):
+            return
+        delivery = Delivery(link, arrived.mid, key)
+        if arrived.qos:
+            self._arrived.append(delivery)
+        if message is not None:
+            self._deliver(delivery, message, arrived)
+        if not delivery.open:
+            self._acknowledge()
+
+    def finished(self, delivery: Delivery) -> None:
+        """A consumer has finished with a message; after the last one it is acknowledged, when its turn comes."""
+        delivery.open -= 1
+        if not delivery.open:
+            self._acknowledge()
+
+    def statistics(self) -> dict[str, int]:
+        """Counters and depths."""
+        return {
+            "unacknowledged": len(self._arrived),
+            "unknown_subscription": self.unknown,
+            "repeated_events": self.repeated,
+        }
+
+    def _switch(self, link: Link) -> None:
+        """From now on acknowledgements go to this connection."""
+        if link is self._link:
+            return
+        # The broker sends what it has no acknowledgement of once more: of the last connection. What is older is gone.
+        self._under_way = {key: d for key, d in self._under_way.items() if d.open or d.link is self._link}
+        self._arrived.clear()
+        self._link = link
+
+    def _is_under_way(self, link: Link, arrived: MQTTMessage, key: tuple[str, str] | None) -> bool:
+        """Whether the message came on an earlier connection and is, or was, handled here; then it is not run again,
+        but acknowledged on this connection once it is done."""
+        found = self._under_way.get(key) if key is not None and arrived.dup else None
+        if found is None or found.link is link:
+            return False
+        self.repeated += 1
+        found.link, found.mid = link, arrived.mid
+        self._arrived.append(found)
+        self._acknowledge()
+        return True
+
+    def _deliver(self, delivery: Delivery, message: Message, arrived: MQTTMessage) -> None:
+        interests: dict[int, Interest] = {}
+        known = False
+        for number in identifiers(arrived.properties):
+            found = self.table.find(number)
+            known = known or found is not None
+            interests.update({interest.queue: interest for interest in found or () if interest.wants(message)})
+        if not known:
+            self.unknown += 1
+            logger.error(
+                "message %s came for the subscriptions %s, which this application has no more (topic %s): acknowledged "
+                "without being handled; dead letters come with the outbox",
+                message.id,
+                list(identifiers(arrived.properties)),
+                arrived.topic,
+            )
+        if not interests:
+            return
+        if self._workers.dispatcher.deliver(list(interests), (delivery, message)) >= 0:
+            # Only messages of QoS 0, or without an id after many reconnects, can be more than the queues hold.
+            if arrived.qos:
+                self._arrived.remove(delivery)
+                delivery.link.close("more unacknowledged messages than fit")
+            else:
+                self._intake.reject("no room", topic_of(arrived), "the queue is full, and QoS 0 waits for nobody")
+            return
+        delivery.open = len(interests)
+        if delivery.key is not None and arrived.qos:
+            self._under_way[delivery.key] = delivery
+
+    def _acknowledge(self) -> None:
+        """Acknowledges what is done, in order of arrival (MQTT 5, 4.6)."""
+        arrived = self._arrived
+        while arrived and not arrived[0].open:
+            delivery = arrived.popleft()
+            delivery.link.acknowledge(delivery.mid)
+            if delivery.key is not None and delivery.link.is_up:
+                self._under_way.pop(delivery.key, None)

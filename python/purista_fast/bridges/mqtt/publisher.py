@@ -1,0 +1,286 @@
+"""The send window: what is under way to the broker, and what waits for its turn."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+
+from ..._core import Message, WireError, encode
+from ...errors import StatusCode, UnhandledError
+from .link import Link, LinkLost
+from .properties import PublishProperties
+
+__all__ = ("Outgoing", "Publisher")
+
+_WINDOW = 1000
+"""How many messages are under way at most, whatever the broker allows."""
+_FIRST_DELAY, _LONGEST_DELAY = 0.1, 2.0
+_NOBODY = 0x10
+_BUSY = {
+    0x80: (StatusCode.SERVICE_UNAVAILABLE, "the broker could not take it"),
+    0x97: (StatusCode.INSUFFICIENT_STORAGE, "a quota of the broker is exceeded"),
+}
+"""Reason codes of a PUBACK that may be different the next time."""
+_FINAL = {
+    0x87: (StatusCode.FORBIDDEN, "not authorized"),
+    0x90: (StatusCode.BAD_REQUEST, "the topic is invalid"),
+    0x95: (StatusCode.PAYLOAD_TOO_LARGE, "too large for the broker"),
+    0x99: (StatusCode.BAD_REQUEST, "the payload format is invalid"),
+}
+
+
+class Outgoing:
+    """A message on its way.
+
+    :param again: whether it is sent once more when the connection broke before it was acknowledged.
+    :raises UnhandledError: 400 if the message cannot be expressed in MQTT.
+    """
+
+    __slots__ = (
+        "_properties",
+        "again",
+        "code",
+        "expiry",
+        "gone",
+        "message",
+        "on_settled",
+        "payload",
+        "room",
+        "sent",
+        "settled",
+        "topic",
+    )
+
+    def __init__(self, message: Message, prefix: str, expiry: Callable[[], int], *, again: bool) -> None:
+        self.message = message
+        self.payload = encode(message)
+        self.expiry = expiry
+        self.again = again
+        self._properties: PublishProperties | None = None
+        self.gone = False
+        """Nobody waits for it any more: it is not sent if it was not yet."""
+        self.sent = False
+        self.code = -1
+        """The reason code of its PUBACK."""
+        self.room: anyio.Event | None = None
+        """Set when it enters the window; for those who wait for that."""
+        self.settled: anyio.Event | None = None
+        """Set with its PUBACK; for those who wait for that."""
+        self.on_settled: Callable[[Outgoing], None] | None = None
+        try:
+            self.topic = message.topic(prefix)
+        except WireError as error:
+            raise UnhandledError(StatusCode.BAD_REQUEST, f"the message has no MQTT topic: {error}") from error
+
+    def properties(self) -> PublishProperties:
+        """Its properties as of now.
+
+        :raises UnhandledError: 400 for a text that MQTT does not carry.
+        """
+        expiry = self.expiry()
+        if self._properties is not None and self._properties.expiry == expiry:
+            return self._properties
+        try:
+            self._properties = PublishProperties(self.message, expiry)
+            return self._properties
+        except ValueError as error:
+            raise UnhandledError(StatusCode.BAD_REQUEST, f"the message cannot travel by MQTT: {error}") from error
+
+    def error(self) -> UnhandledError | None:
+        """What the broker's answer means to whoever sent it."""
+        if self.code < 0x80:
+            return None
+        known = _FINAL.get(self.code) or _BUSY.get(self.code) or (StatusCode.BAD_GATEWAY, "refused by the broker")
+        return UnhandledError(known[0], f"{known[1]} (0x{self.code:02X}): a message to {self.topic}")
+
+
+class Publisher:
+    """Publishes within a window, in order, and owns every retransmission.
+
+    :param max_packet_size: the largest packet sent, in bytes.
+    :param where: the broker, for error messages.
+    """
+
+    def __init__(self, *, max_packet_size: int, where: str) -> None:
+        self.published = 0
+        self.no_matching_subscribers = 0
+        self.refused = 0
+        self._largest = max_packet_size
+        self._where = where
+        self._limit = _WINDOW
+        self._link: Link | None = None
+        self._waiting: OrderedDict[Outgoing, None] = OrderedDict()
+        """Without a place in the window."""
+        self._unsent: OrderedDict[Outgoing, None] = OrderedDict()
+        """In the window, to be sent as soon as there is a connection."""
+        self._in_flight: dict[int, Outgoing] = {}
+        """By packet id, in order."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are sent and not acknowledged."""
+        return len(self._in_flight)
+
+    @property
+    def waiting(self) -> int:
+        """How many messages are not sent yet."""
+        return len(self._unsent) + len(self._waiting)
+
+    def up(self, link: Link) -> None:
+        """Goes on with this connection; what the last one left unacknowledged is sent again, in order."""
+        left = [entry for entry in self._in_flight.values() if not entry.gone]
+        self._in_flight.clear()
+        # A command runs at most once: what was sent counts as sent.
+        for entry in reversed(left):
+            if entry.again:
+                self._unsent[entry] = None
+                self._unsent.move_to_end(entry, last=False)
+        self._limit = max(1, min(_WINDOW, link.receive_maximum))
+        self._link = link
+        link.on_acknowledged = self._acknowledged
+        self._fill()
+
+    def check_size(self, entry: Outgoing) -> None:
+        """Refuses what is too large, before it costs the connection.
+
+        :raises UnhandledError: 413.
+        """
+        limit = min(self._largest, self._link.maximum_packet_size) if self._link else self._largest
+        # The fixed header, the packet id and two length fields have 9 bytes together.
+        size = len(entry.payload) + len(entry.topic.encode()) + len(entry.properties()) + 9
+        if size > limit:
+            raise UnhandledError(
+                StatusCode.PAYLOAD_TOO_LARGE,
+                f"the message has {size} bytes as an MQTT packet, {limit} are allowed (bridge.max_packet_size, or the "
+                f"broker's limit): a message to {entry.topic}",
+            )
+
+    def post(self, entry: Outgoing) -> None:
+        """Sends a message as soon as that is possible; returns at once.
+
+        :raises UnhandledError: 400 or 413 if it cannot be sent at all.
+        """
+        self.check_size(entry)
+        self._waiting[entry] = None
+        self._fill()
+
+    async def admitted(self, entry: Outgoing, timeout: float | None) -> None:
+        """Waits until a posted message has its place in the window.
+
+        :param timeout: in seconds.
+        :raises UnhandledError: 503 once that is over; the message is not sent then.
+        """
+        if entry not in self._waiting:
+            return
+        entry.room = anyio.Event()
+        try:
+            with anyio.fail_after(timeout):
+                await entry.room.wait()
+        except TimeoutError:
+            raise UnhandledError(
+                StatusCode.SERVICE_UNAVAILABLE,
+                f"no room in the send window to {self._where} for {timeout} s ({len(self._in_flight)} messages "
+                f"unacknowledged, {self.waiting} waiting)",
+            ) from None
+        finally:
+            if not entry.room.is_set():
+                self.forget(entry)
+
+    async def acknowledged(self, entry: Outgoing, timeout: float) -> None:
+        """Waits until the broker has taken a posted message, and tries again when it is busy.
+
+        :param timeout: in seconds.
+        :raises UnhandledError: 503 or 504 once that is over, or what the broker refuses it for.
+        """
+        delay = _FIRST_DELAY
+        try:
+            with anyio.fail_after(timeout):
+                while True:
+                    entry.settled = anyio.Event()
+                    if entry.code < 0:
+                        await entry.settled.wait()
+                    if entry.code not in _BUSY:
+                        break
+                    await anyio.sleep(delay)
+                    delay = min(delay * 2, _LONGEST_DELAY)
+                    entry.code, entry.sent = -1, False
+                    self.post(entry)
+        except TimeoutError:
+            raise self._overdue(entry, timeout) from None
+        finally:
+            if entry.code < 0:
+                self.forget(entry)
+        error = entry.error()
+        if error is not None:
+            raise error
+
+    def forget(self, entry: Outgoing) -> None:
+        """Nobody waits for this message any more: it is not sent if it was not, and not again if it was."""
+        entry.gone = True
+        if not entry.sent:
+            self._waiting.pop(entry, None)
+            self._unsent.pop(entry, None)
+            self._fill()
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters and depths."""
+        return {
+            "published": self.published,
+            "no_matching_subscribers": self.no_matching_subscribers,
+            "refused_by_broker": self.refused,
+            "in_flight": len(self._in_flight),
+            "waiting_to_send": self.waiting,
+        }
+
+    def _overdue(self, entry: Outgoing, timeout: float) -> UnhandledError:
+        busy = entry.error()
+        if busy is not None:
+            return busy
+        if not entry.sent:
+            return UnhandledError(
+                StatusCode.SERVICE_UNAVAILABLE, f"not sent within {timeout} s: no connection to {self._where}"
+            )
+        return UnhandledError(
+            StatusCode.GATEWAY_TIMEOUT,
+            f"not acknowledged by {self._where} within {timeout} s: whether the message arrived is unknown",
+        )
+
+    def _fill(self) -> None:
+        """Moves on what there is room for."""
+        waiting, unsent, in_flight = self._waiting, self._unsent, self._in_flight
+        while waiting and len(in_flight) + len(unsent) < self._limit:
+            entry, _ = waiting.popitem(last=False)
+            unsent[entry] = None
+            if entry.room is not None:
+                entry.room.set()
+        link = self._link
+        if link is None:
+            return
+        while unsent and link.is_up and len(in_flight) < self._limit:
+            entry, _ = unsent.popitem(last=False)
+            try:
+                mid = link.publish(entry.topic, entry.payload, entry.properties())
+            except LinkLost:
+                unsent[entry] = None
+                unsent.move_to_end(entry, last=False)
+                return
+            entry.sent = True
+            in_flight[mid] = entry
+
+    def _acknowledged(self, mid: int, code: int) -> None:
+        entry = self._in_flight.pop(mid, None)
+        if entry is not None:
+            entry.code = code
+            if code < 0x80:
+                self.published += 1
+                self.no_matching_subscribers += code == _NOBODY
+            else:
+                self.refused += 1
+            if entry.settled is not None:
+                entry.settled.set()
+            if entry.on_settled is not None:
+                entry.on_settled(entry)
+        self._fill()

@@ -1,0 +1,195 @@
+"""What an instance keeps on disk: its id, and the subscriptions of its session with the broker."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import string
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from ..._core import snake_case
+from ...errors import BridgeError, ConfigError
+
+__all__ = ("State", "Subscribed", "check_instance_id", "random_id")
+
+
+class Subscribed(msgspec.Struct):
+    """The subscriptions of the events session, by filter, with their identifiers."""
+
+    confirmed: dict[str, int] = {}
+    """What the broker has agreed to."""
+    attempted: dict[str, int] = {}
+    """What was about to be subscribed when this was written: the broker may have it or not."""
+
+
+class _File(msgspec.Struct):
+    """``subscriptions.json``."""
+
+    version: int
+    subscriptions: Subscribed
+
+
+def check_instance_id(instance_id: str) -> None:
+    """Refuses an id that its topic level would not show as it is: answers go to that level.
+
+    :raises ConfigError: with the form that works.
+    """
+    level = snake_case(instance_id)
+    if level != instance_id or set(level) & set("+#/\0") or level in ("", ".", ".."):
+        works = level.strip("+#/\0.")
+        raise ConfigError(
+            f"bridge.instance_id {instance_id!r} cannot be a level of a topic as it is"
+            + (f"; use {works!r}" if works and snake_case(works) == works else "")
+        )
+
+
+def random_id() -> str:
+    """An id that nobody else has, and that the topic conversion leaves as it is."""
+    return "".join(secrets.choice(string.ascii_lowercase) for _ in range(24))
+
+
+class State:
+    """The folder of one instance: ``<state_dir>/<application>/<instance id>``."""
+
+    def __init__(self, folder: Path, instance_id: str) -> None:
+        self.instance_id = instance_id
+        self._folder = folder / instance_id
+        self._file = self._folder / "subscriptions.json"
+        self._lock: int | None = None
+
+    @classmethod
+    def open(cls, state_dir: Path, application: str, instance_id: str | None) -> State:
+        """The state of an instance; without an id, of the one that this application has in this folder.
+
+        :raises BridgeError: if the id cannot be read or kept.
+        """
+        # A name such as ".." must not lead out of the folder.
+        name = quote(application, safe=" ")
+        folder = state_dir / (name.replace(".", "%2E") if set(name) == {"."} else name)
+        if instance_id is None:
+            try:
+                instance_id = _kept_id(folder)
+            except OSError as error:
+                raise BridgeError(
+                    f"{folder}: the instance id cannot be kept: {error.strerror}; set storage.state_dir to a folder "
+                    "that can be written, or bridge.instance_id"
+                ) from error
+        return cls(folder, instance_id)
+
+    def lock(self) -> None:
+        """Keeps other processes from being this instance as well; until :meth:`release`.
+
+        :raises BridgeError: if another one is, or the folder cannot be written.
+        """
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise BridgeError(f"{self._folder} cannot be written: {error.strerror}; see storage.state_dir") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise BridgeError(
+                f"another process runs as instance {self.instance_id!r} with the state in {self._folder}: give this "
+                "one its own bridge.instance_id, or its own storage.state_dir"
+            ) from None
+        self._lock = lock
+
+    def release(self) -> None:
+        """Lets others be this instance."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def load(self) -> Subscribed | None:
+        """The subscriptions that were kept; ``None`` if there are none.
+
+        :raises BridgeError: if they cannot be read.
+        """
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=_File).subscriptions
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BridgeError(f"{self._file} cannot be read: {error.strerror}") from error
+        except msgspec.MsgspecError as error:
+            raise BridgeError(
+                f"{self._file} is damaged: {error}; without it, subscriptions that the code has no more stay with the "
+                "broker. Remove the file to go on nevertheless"
+            ) from None
+
+    def save(self, confirmed: Mapping[str, int], attempted: Mapping[str, int]) -> None:
+        """Keeps the subscriptions; whole or not at all.
+
+        :raises BridgeError: if that fails.
+        """
+        data = msgspec.json.encode(_File(1, Subscribed(dict(confirmed), dict(attempted))))
+        try:
+            _replace(self._file, msgspec.json.format(data) + b"\n")
+        except OSError as error:
+            raise BridgeError(f"{self._file} cannot be written: {error.strerror}") from error
+
+    def forget(self) -> None:
+        """Removes the subscriptions: the session has ended."""
+        self._file.unlink(missing_ok=True)
+
+
+def _kept_id(folder: Path) -> str:
+    """The id in ``instance_id``, made now if there is none; two processes that make it agree on one."""
+    file = folder / "instance_id"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not file.exists():
+        candidate = _write(folder, random_id().encode() + b"\n")
+        try:
+            # Fails if another process was faster; then its id counts.
+            with contextlib.suppress(FileExistsError):
+                os.link(candidate, file)
+        finally:
+            candidate.unlink()
+        _sync(folder)
+    kept = file.read_text(encoding="utf-8").strip()
+    try:
+        check_instance_id(kept)
+    except ConfigError:
+        raise BridgeError(f"{file} holds no instance id; remove it, and a new one is made") from None
+    return kept
+
+
+def _replace(file: Path, data: bytes) -> None:
+    written = _write(file.parent, data)
+    try:
+        written.replace(file)
+    except BaseException:
+        written.unlink(missing_ok=True)
+        raise
+    _sync(file.parent)
+
+
+def _write(folder: Path, data: bytes) -> Path:
+    """A new file with mode 0600, on disk."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".new-")
+    try:
+        with open(handle, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
