@@ -1,7 +1,7 @@
 """What the README, the docs and the docstrings show is true: their examples run, their tables agree with the code.
 
-A fence ```python is executed; the blocks of a file share one namespace. A fence ```text output is what the block before
-it prints. ```python no-run is not executed, and the sentence above it says why.
+A fence ```python is executed, and so is ```python mqtt, with a real broker where it says localhost. The blocks of a
+file share one namespace. A fence ```text output is what the block before it prints.
 """
 
 import ast
@@ -26,6 +26,7 @@ import pytest
 
 import purista_fast
 from purista_fast import App, config
+from tests.mosquitto import Mosquitto, mosquitto
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -37,6 +38,7 @@ MODULES = sorted(
 )
 FENCE = re.compile(r"^```(?P<kind>.*)\n(?P<text>(?:.*\n)*?)```$", re.MULTILINE)
 ROW = re.compile(r"^\| `(?P<key>\w+)` \| (?P<default>.+?) \| ", re.MULTILINE)
+LOCALHOST = "mqtt://localhost:1883"
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -51,18 +53,29 @@ def pages_with(*kinds: str) -> list[Any]:
     return [pytest.param(page, id=page.name) for page in PAGES if any(kind in kinds for kind, _, _ in fences(page))]
 
 
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    with mosquitto(tmp_path_factory.mktemp("mosquitto")) as running:
+        yield running
+
+
 @pytest.mark.parametrize("page", pages_with("python"))
-def test_examples_of_a_page_run(page: Path) -> None:
+def test_examples_of_a_page_run(
+    page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     namespace = types.ModuleType(page.stem).__dict__
     printed = ""
     for kind, line, text in fences(page):
-        if kind == "python":
+        if kind == "python mqtt":
+            text = text.replace(LOCALHOST, request.getfixturevalue("broker").url)
+        if kind in ("python", "python mqtt"):
             output = io.StringIO()
             with redirect_stdout(output):
                 # The empty lines make a traceback point to the line of the page.
                 exec(compile("\n" * (line - 1) + text, str(page), "exec", dont_inherit=True), namespace)
             printed = output.getvalue()
-        elif kind == "text output":
+        if kind == "text output":
             assert printed == text, f"{page.name}:{line}"
 
 
@@ -74,18 +87,40 @@ def test_the_first_service_of_the_readme_is_whole() -> None:
     assert isinstance(namespace["app"], App)
 
 
-def test_the_first_service_of_the_readme_answers_the_shell(tmp_path: Path) -> None:
-    page = list(fences(ROOT / "README.md"))
-    first = next(text for kind, _, text in page if kind == "python")
+@pytest.fixture
+def greenhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the first service in it."""
+    first = next(text for kind, _, text in fences(ROOT / "README.md") if kind == "python")
     (tmp_path / "greenhouse.py").write_text(first, "utf-8")
-    shell = "".join(text for kind, _, text in page if kind == "sh")
-    lines = [line for line in shell.splitlines() if "--app greenhouse:app" in line]
-    assert lines
-    for line in lines:
-        words = [sys.executable, "-m", "purista_fast.cli", *shlex.split(line)[1:]]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=30)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert json.loads(done.stdout) == {"sensor": "window", "count": 1}
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    return tmp_path
+
+
+def shell_line(part: str, url: str = LOCALHOST) -> list[str]:
+    """The one command of the README with this part in it."""
+    shell = "".join(text for kind, _, text in fences(ROOT / "README.md") if kind == "sh")
+    (line,) = (line for line in shell.splitlines() if line.startswith("purista-fast") and part in line)
+    return [sys.executable, "-m", "purista_fast.cli", *shlex.split(line.replace(LOCALHOST, url))[1:]]
+
+
+def test_the_first_service_answers_the_shell(greenhouse: Path) -> None:
+    line = shell_line("--app greenhouse:app")
+    done = subprocess.run(line, cwd=greenhouse, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"sensor": "window", "count": 1})
+
+
+def test_the_first_service_answers_over_a_broker(greenhouse: Path, broker: Mosquitto) -> None:
+    with subprocess.Popen(shell_line("run", broker.url), cwd=greenhouse, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stderr is not None
+            assert any("ready" in line for line in running.stderr)
+            line = shell_line('"door"', broker.url)
+            done = subprocess.run(line, cwd=greenhouse, capture_output=True, text=True, timeout=30)
+            assert (done.returncode, json.loads(done.stdout)) == (0, {"sensor": "door", "count": 1})
+        finally:
+            running.terminate()
+            running.communicate()
+    assert running.returncode == 0
 
 
 @pytest.mark.parametrize("page", pages_with("toml"))

@@ -75,7 +75,7 @@ def test_a_timer() -> None:
 
 def test_events() -> None:
     assert repr(stored) == "Event('stored', int)"
-    assert repr(Event("all")) == "Event('all', typing.Any)"
+    assert repr(Event("all")) == "Event('all', Any)"
     assert repr(Event("many", list[int])) == "Event('many', list[int])"
 
 
