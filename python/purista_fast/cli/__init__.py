@@ -1,0 +1,31 @@
+"""The command line: ``purista-fast``.
+
+Exit codes: 0 done, 1 a command or a service failed, 2 wrong usage or configuration, 3 the bridge cannot be used,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import click
+
+from .group import Commands
+
+__all__ = ("main",)
+
+
+@click.group(
+    cls=Commands,
+    modules=("run", "invoke", "emit", "listen", "inspect", "demo"),
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.option("--version", is_flag=True, help="Print the version and exit.")
+@click.pass_context
+def main(ctx: click.Context, version: bool) -> None:
+    """Message-driven services in Python, from one device to the cloud."""
+    if version:
+        from .._core import __version__
+
+        click.echo(f"purista-fast {__version__}")
+    elif ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

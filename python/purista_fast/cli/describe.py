@@ -1,0 +1,168 @@
+"""An application as plain data: what ``purista-fast inspect`` prints."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import msgspec
+
+from .._core import Address, Message, command_filter
+from ..app import App
+from ..bridges.base import Consumer
+from ..bridges.mqtt.subscriptions import filters_of
+from ..config import Settings
+from ..definition import Command, Function, Subscription, Timer
+from ..service import Service
+
+__all__ = ("describe", "type_name")
+
+_MODULES = re.compile(r"\b(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])")
+
+
+def describe(app: App, settings: Settings) -> dict[str, Any]:
+    """The services of an application with all that they have, as it would be written in JSON."""
+    wanted = settings.services.enabled
+    return {
+        "name": app.name,
+        "services": [
+            _service(service, settings.bridge.prefix, wanted is None or service.name in wanted)
+            for service in app.services
+        ],
+    }
+
+
+def type_name(annotation: Any) -> str:
+    """An annotation in short, for people.
+
+    >>> type_name(dict[str, float]), type_name(None), type_name(int | None)
+    ('dict[str, float]', 'null', 'int | null')
+    """
+    if annotation is Any:
+        return "any"
+    if annotation in (None, type(None)):
+        return "null"
+    if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
+        return annotation.__name__
+    if hasattr(annotation, "__metadata__"):
+        return type_name(annotation.__origin__)
+    return _MODULES.sub("", str(annotation)).replace("NoneType", "null").replace("None", "null")
+
+
+def _service(service: Service, prefix: str, enabled: bool) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "version": service.version,
+        "description": service.description,
+        "enabled": enabled,
+        "config": _config(service.config),
+        "commands": [_command(command, prefix) for command in service.commands.values()],
+        "subscriptions": [_subscription(found, prefix) for found in service.subscriptions.values()],
+        "timers": [_timer(timer) for timer in service.timers.values()],
+    }
+
+
+def _config(config: type[msgspec.Struct] | None) -> list[dict[str, Any]]:
+    """The keys of ``[config.<service>]``."""
+    if config is None:
+        return []
+    return [
+        {"name": field.encode_name, "type": type_name(field.type), "default": _default(field)}
+        for field in msgspec.structs.fields(config)
+    ]
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    """A default as it would be written in TOML, or near to it; empty for a key that must be given."""
+    if field.required:
+        return ""
+    factory = field.default_factory
+    value = field.default if factory is msgspec.NODEFAULT else factory()
+    return msgspec.json.encode(value, enc_hook=repr).decode()
+
+
+def _function(function: Function) -> dict[str, Any]:
+    signature = function.signature
+    payload, parameter = signature.payload, signature.parameter
+    return {
+        "name": function.name,
+        "description": function.description,
+        "payloadType": None if payload is None else type_name(payload.type),
+        "payloadSchema": None if payload is None else payload.schema(),
+        "payloadRequired": signature.needs_payload,
+        "parameterTypes": _parameters(function),
+        "parameterSchema": None if parameter is None else parameter.schema(),
+        "invokes": None if function.invokes is None else sorted(command.label for command in function.invokes),
+        "emits": None if function.emits is None else sorted(function.emits),
+        "runsInThread": not signature.is_async,
+    }
+
+
+def _parameters(function: Function) -> list[str]:
+    """The parameters as they are written in the handler: ``site: str = 'home'``."""
+    found = inspect.signature(function.function, eval_str=True).parameters.values()
+    return [
+        f"{p.name}: {'any' if p.annotation is p.empty else type_name(p.annotation)}"
+        + ("" if p.default is p.empty else f" = {p.default!r}")
+        for p in found
+        if p.kind is p.KEYWORD_ONLY
+    ]
+
+
+def _command(command: Command[..., Any], prefix: str) -> dict[str, Any]:
+    address = {
+        "serviceName": command.service_name,
+        "serviceVersion": command.service_version,
+        "serviceTarget": command.name,
+    }
+    result = command.signature.result
+    return {
+        **_function(command),
+        "resultType": type_name(result.type),
+        "resultSchema": result.schema(),
+        "successEvent": command.success_event.name if command.success_event else None,
+        "topicFilter": command_filter(address, prefix=prefix),
+    }
+
+
+def _subscription(subscription: Subscription[..., Any], prefix: str) -> dict[str, Any]:
+    return {
+        **_function(subscription),
+        "filter": dict(subscription.filter),
+        "messageTypes": list(subscription.message_types),
+        "resultEvent": subscription.result_event.name if subscription.result_event else None,
+        "shared": subscription.shared,
+        "concurrency": subscription.concurrency,
+        "queueSize": subscription.capacity,
+        "overflow": "drop_oldest" if subscription.drop_oldest else "wait",
+        "needs": sorted(subscription.needs),
+        "topicFilters": _filters(subscription, prefix),
+    }
+
+
+def _filters(subscription: Subscription[..., Any], prefix: str) -> list[str]:
+    """The topic filters on a broker."""
+    address = Address(subscription.service_name, subscription.service_version, subscription.name)
+    consumer = Consumer(
+        address=address,
+        subscription=subscription.filter,
+        message_types=subscription.message_types,
+        handle=_ignore,
+        shared=subscription.shared,
+    )
+    return filters_of(consumer, prefix)
+
+
+async def _ignore(_: Message) -> None: ...
+
+
+def _timer(timer: Timer) -> dict[str, Any]:
+    return {
+        "name": timer.name,
+        "description": timer.description,
+        "interval": timer.interval,
+        "emits": None if timer.emits is None else sorted(timer.emits),
+        "invokes": None if timer.invokes is None else sorted(command.label for command in timer.invokes),
+        "runsInThread": not timer.signature.is_async,
+    }

@@ -1,0 +1,51 @@
+"""The log of the command line: one line for each record, on standard error."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from pathlib import Path
+
+from .output import printable
+
+__all__ = ("OneLine", "set_up")
+
+
+class OneLine(logging.Formatter):
+    """Formats a record as one line; an error in it as its type, text and place.
+
+    :param tracebacks: whether tracebacks follow on lines of their own.
+    """
+
+    def __init__(self, *, tracebacks: bool = False) -> None:
+        super().__init__("%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+        self._tracebacks = tracebacks
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record, self.datefmt)
+        text = printable(self.formatMessage(record))
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return text
+        if self._tracebacks:
+            return text + "\n" + "".join(traceback.format_exception(error)).rstrip()
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+        return text + printable(f" [{type(error).__name__}: {error}{place}]")
+
+
+def set_up(level: str, *, verbose: bool = False) -> None:
+    """Logs to standard error from this level on, unless the application has set up logging of its own.
+
+    :param level: ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``.
+    :param verbose: whether tracebacks are written in full.
+    """
+    root = logging.getLogger()
+    if root.handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine(tracebacks=verbose))
+    root.addHandler(handler)
+    root.setLevel(level)
