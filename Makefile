@@ -1,0 +1,146 @@
+# `make help` lists the targets. Each makes what it needs: the virtual environment, the extension, the broker.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+BRIDGE ?= memory://
+SECONDS ?= 15
+FUZZ_SECONDS ?= 120
+BENCH ?=
+# Which Python makes the virtual environment; the first that is new enough unless given.
+PYTHON ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+BUILT := $(VENV)/.built
+SOURCES := Cargo.toml Cargo.lock pyproject.toml \
+	$(shell find rust -path '*/fuzz' -prune -o -path '*/benches' -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print)
+
+CHECKS := "$(BIN)/ruff check ." "$(BIN)/ruff format --check ." "$(BIN)/mypy" "$(BIN)/pyright" \
+	"$(BIN)/python -m mypy.stubtest purista_fast._core" "cargo fmt --all --check" \
+	"cargo clippy --locked --quiet --workspace --all-targets -- -D warnings" "$(BIN)/python .ci/check_files.py"
+
+# rustup puts cargo where a bare environment does not look, Debian the broker where only root does.
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+# The extension needs no libpython; without this the linker would look for one.
+export PYO3_BUILD_EXTENSION_MODULE := 1
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# $(call need,what finds it,command,package): root on Debian gets the package, everybody else is told its name.
+define need
+	@$(1) >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "$(2) is missing: installing $(3)"; \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    apt-get update -qq; apt-get install -y -qq --no-install-recommends $(3) >/dev/null; \
+	  fi; \
+	  $(1) >/dev/null 2>&1 || { echo "$(2) is missing: apt-get install $(3)" >&2; exit 1; }; \
+	}
+endef
+
+.PHONY: help
+help: ## list the targets
+	@echo "purista-fast: make TARGET [VARIABLE=value]"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: $(BUILT) ## watch data of this machine flow through services (BRIDGE=memory:// SECONDS=15)
+	@$(BIN)/purista-fast demo --bridge "$(BRIDGE)" --seconds "$(SECONDS)"
+
+.PHONY: test
+test: $(BUILT) broker ## run all tests: Rust, then Python with a real broker
+	cargo test --locked --workspace
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: lint
+lint: $(BUILT) ## check style, types, and that no file names a machine or a registry
+	@failed=; \
+	for check in $(CHECKS); do \
+	  echo "$$check"; $$check || failed="$$failed, $$check"; \
+	done; \
+	test -z "$$failed" || { echo "failed: $${failed#, }" >&2; exit 1; }
+
+.PHONY: format
+format: $(INSTALLED) rust ## put Python and Rust into the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	cargo fmt --all
+
+.PHONY: bench
+bench: $(BUILT) ## measure beside the peers, write benches/results.json (BENCH=A,B1 for some)
+	$(BIN)/python -m benches $(BENCH)
+
+.PHONY: fuzz
+fuzz: rust ## fuzz everything that parses bytes (FUZZ_SECONDS=120 for each)
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { \
+	  echo "cargo-fuzz is missing: rustup toolchain install nightly && cargo install cargo-fuzz" >&2; exit 1; }
+	@cd rust/core && for target in $$(cargo +nightly fuzz list); do \
+	  echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+	  mkdir -p "fuzz/corpus/$$target" "fuzz/seeds/$$target"; \
+	  cargo +nightly fuzz run "$$target" "fuzz/corpus/$$target" "fuzz/seeds/$$target" -- \
+	    -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; \
+	done
+
+.PHONY: build
+build: $(INSTALLED) rust ## build the wheel (no paths of this machine in it) and the source distribution into dist/
+	RUSTFLAGS="--remap-path-prefix=$(HOME)=. --remap-path-prefix=$(CURDIR)=." \
+	  $(BIN)/maturin build --release --locked --out dist
+	$(BIN)/maturin sdist --out dist
+
+.PHONY: lock
+lock: $(INSTALLED) rust ## resolve requirements/dev.txt and Cargo.lock anew
+	$(BIN)/python requirements/lock.py | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/dev.txt \
+	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+	sed -i '1i # Made by `make lock` from pyproject.toml: what runs and develops purista-fast, with the hashes of every file.' \
+	  requirements/dev.txt
+	cargo update
+
+.PHONY: clean
+clean: ## remove everything that was made, the virtual environment included
+	rm -rf $(VENV) target dist rust/core/fuzz/target .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f python/purista_fast/_core*.so
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: rust
+rust:
+	@command -v cargo >/dev/null || { \
+	  echo "cargo is missing: install Rust 1.83 or newer, with rustup or from your distribution" >&2; exit 1; }
+	$(call need,command -v cc,a C compiler (Rust links with it),gcc libc6-dev)
+
+.PHONY: broker
+broker:
+	$(call need,command -v mosquitto,mosquitto,mosquitto)
+	$(call need,command -v openssl,openssl,openssl)
+
+$(INSTALLED): requirements/dev.txt
+	@set -e; found=; \
+	for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14 python); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "Python 3.11 or newer is missing$(if $(PYTHON), ($(PYTHON) is none)): apt-get install python3 python3-venv," \
+	    "or make PYTHON=/path/to/python" >&2; exit 1; \
+	fi; \
+	if ! "$$found" -c 'import ensurepip, venv' 2>/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "$$found has no venv: installing python3-venv"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq; apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; \
+	fi; \
+	if ! "$$found" -c 'import ensurepip, venv' 2>/dev/null; then \
+	  echo "the venv module of $$found is missing: apt-get install python3-venv" >&2; exit 1; \
+	fi; \
+	test -x $(BIN)/python || "$$found" -m venv $(VENV); \
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(BUILT): $(INSTALLED) $(SOURCES) | rust
+	@echo "building the extension"
+	@$(BIN)/maturin develop --release --locked --quiet
+	@touch $@

@@ -1,0 +1,270 @@
+"""B: messages from and to bytes, and on to their consumer.
+
+Every side reads the same bytes, or writes a message of the same fields with the same values (ids and times are
+given, addresses that do not change are prepared). Payloads end as, and begin as, typed msgspec structs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from purista_fast import Address, Message
+from purista_fast._core import Dispatcher
+from purista_fast.wire import decode, encode
+
+from .harness import Case, Goal, loop
+
+__all__ = ("cases",)
+
+TIME = 1_764_000_000_000
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+CLIENT = Address("Client", "1", "client", "abcdefghijklmnop")
+ENDPOINT = Address("Thermo", "1", "storeReading", "greenhouse_7")
+DECODE_GOALS = (Goal(1.5, is_faster=True), Goal(1.2, is_faster=True), *[Goal(1.15, is_faster=False)] * 3)
+ENCODE_GOALS = (Goal(1.5, is_faster=True), Goal(1.3, is_faster=True), *[Goal(1.05, is_faster=False)] * 3)
+
+
+class Record(msgspec.Struct):
+    id: int
+    name: str
+    value: float
+
+
+class Records(msgspec.Struct):
+    records: list[Record]
+
+
+class Text(msgspec.Struct):
+    text: str
+
+
+def records(count: int) -> Records:
+    return Records([Record(number, f"sensor_{number % 100:02}", number / 8) for number in range(count)])
+
+
+PAYLOADS: dict[str, msgspec.Struct] = {
+    "60 B": Record(1, "sensor-temperature-01-greenhouse", 23.5),
+    "1 KiB": records(22),
+    "16 KiB, 340 records": records(340),
+    "16 KiB, one string": Text("a measured text " * 1024),
+    "256 KiB": records(5300),
+}
+
+
+class AddressStruct(msgspec.Struct, rename="camel", omit_defaults=True):
+    service_name: str
+    service_version: str
+    service_target: str
+    instance_id: str | None = None
+
+
+class Head(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """All fields of the wire but the addresses and the payload."""
+
+    id: str
+    timestamp: int
+    message_type: str
+    trace_id: str | None = None
+    correlation_id: str | None = None
+    principal_id: str | None = None
+    tenant_id: str | None = None
+    event_name: str | None = None
+    content_type: str = ""
+    content_encoding: str = ""
+    otp: str | None = None
+
+
+class Received(Head, rename="camel", kw_only=True):
+    sender: AddressStruct
+    receiver: AddressStruct | None = None
+    payload: msgspec.Raw = msgspec.Raw()
+
+
+class Call(msgspec.Struct):
+    payload: msgspec.Raw
+    parameter: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Sent(Head, rename="camel", omit_defaults=True, kw_only=True):
+    sender: msgspec.Raw
+    receiver: msgspec.Raw
+    payload: Any
+
+
+def cases() -> Iterator[Case]:
+    """B1 and B2 for each payload, and B3."""
+    for (name, payload), goal in zip(PAYLOADS.items(), DECODE_GOALS, strict=True):
+        yield reading(name, payload, goal)
+    for (name, payload), goal in zip(PAYLOADS.items(), ENCODE_GOALS, strict=True):
+        yield writing(name, payload, goal)
+    yield routing(PAYLOADS["16 KiB, 340 records"])
+
+
+def command(payload: msgspec.Struct) -> bytes:
+    """A command as it arrives."""
+    message = Message(
+        "command",
+        sender=CLIENT,
+        receiver=Address("Thermo", "1", "storeReading"),
+        payload=msgspec.json.encode({"payload": payload, "parameter": {}}),
+        timestamp=TIME,
+        trace_id=TRACE,
+        correlation_id=TRACE,
+        principal_id="somebody",
+        tenant_id="somewhere",
+        traceparent=TRACEPARENT,
+    )
+    return encode(message)
+
+
+def reading(name: str, payload: msgspec.Struct, goal: Goal) -> Case:
+    """From bytes to the fields that route and answer a command, and to its typed payload."""
+    kind = type(payload)
+    call = msgspec.defstruct("TypedCall", [("payload", kind), ("parameter", dict[str, Any], {})])
+    typed = msgspec.defstruct("Typed", [("payload", call)], bases=(Received,), kw_only=True)
+    decode_typed: Callable[[bytes], Any] = msgspec.json.Decoder(typed).decode
+    decode_raw = msgspec.json.Decoder(Received).decode
+    decode_call = msgspec.json.Decoder(Call).decode
+    decode_payload = msgspec.json.Decoder(kind).decode
+    data = command(payload)
+
+    def ours() -> tuple[Any, ...]:
+        message = decode(data)
+        inner, _ = message.call()
+        return (
+            message.message_type,
+            message.correlation_id,
+            message.trace_id,
+            message.principal_id,
+            message.tenant_id,
+            message.event_name,
+            message.sender.instance_id,
+            message.receiver,
+            decode_payload(inner or b""),
+        )
+
+    def fields(message: Any, found: Any) -> tuple[Any, ...]:
+        return (
+            message.message_type,
+            message.correlation_id,
+            message.trace_id,
+            message.principal_id,
+            message.tenant_id,
+            message.event_name,
+            message.sender.instance_id,
+            message.receiver,
+            found,
+        )
+
+    def one_struct() -> tuple[Any, ...]:
+        message = decode_typed(data)
+        return fields(message, message.payload.payload)
+
+    def struct_and_raw() -> tuple[Any, ...]:
+        message = decode_raw(data)
+        return fields(message, decode_payload(decode_call(message.payload).payload))
+
+    same(ours()[-1], one_struct()[-1], struct_and_raw()[-1], payload)
+    return case("B1", f"decode, {name}", ours, {"one typed Struct": one_struct, "Struct and Raw": struct_and_raw}, goal)
+
+
+def writing(name: str, payload: msgspec.Struct, goal: Goal) -> Case:
+    """From what a handler returns to the bytes of its answer."""
+    encode_payload = msgspec.json.Encoder().encode
+    sender, receiver = (msgspec.Raw(as_json(address)) for address in (ENDPOINT, CLIENT))
+
+    def ours() -> bytes:
+        return encode(
+            Message(
+                "commandSuccessResponse",
+                sender=ENDPOINT,
+                receiver=CLIENT,
+                payload=encode_payload(payload),
+                id=TRACE,
+                timestamp=TIME,
+                trace_id=TRACE,
+                correlation_id=TRACE,
+                principal_id="somebody",
+                tenant_id="somewhere",
+                event_name="readingStored",
+                traceparent=TRACEPARENT,
+            )
+        )
+
+    def sent(body: Any) -> bytes:
+        return encode_payload(
+            Sent(
+                message_type="commandSuccessResponse",
+                sender=sender,
+                receiver=receiver,
+                payload=body,
+                id=TRACE,
+                timestamp=TIME,
+                trace_id=TRACE,
+                correlation_id=TRACE,
+                principal_id="somebody",
+                tenant_id="somewhere",
+                event_name="readingStored",
+                content_type="application/json",
+                content_encoding="utf-8",
+                otp=f'{{"traceparent":"{TRACEPARENT}"}}',
+            )
+        )
+
+    def one_struct() -> bytes:
+        return sent(payload)
+
+    def struct_and_raw() -> bytes:
+        return sent(msgspec.Raw(encode_payload(payload)))
+
+    same(*(msgspec.json.decode(data) for data in (ours(), one_struct(), struct_and_raw())))
+    return case("B2", f"encode, {name}", ours, {"one typed Struct": one_struct, "Struct and Raw": struct_and_raw}, goal)
+
+
+def routing(payload: msgspec.Struct) -> Case:
+    """From bytes into the queue of the one consumer, and out of it, without a look at the payload."""
+    message = Message("customMessage", sender=ENDPOINT, event_name="stored", payload=msgspec.json.encode(payload))
+    data = encode(message)
+    dispatcher = Dispatcher()
+    queue = dispatcher.subscribe(10, False, lambda: None, lambda: None)
+    dispatcher.listen(queue, {"messageType": "customMessage", "eventName": "stored"})
+    decode_raw = msgspec.json.Decoder(Received).decode
+    waiting: deque[Received] = deque(maxlen=10)
+    consumers = {("customMessage", "stored"): waiting}
+
+    def ours() -> Message:
+        if dispatcher.offer(decode(data)) >= 0:
+            raise AssertionError("the queue is full")
+        found: Message = dispatcher.take(queue, 1)[0]
+        return found
+
+    def struct_and_raw() -> Received:
+        received = decode_raw(data)
+        consumers[received.message_type, received.event_name or ""].append(received)
+        return waiting.popleft()
+
+    same(ours().payload, bytes(struct_and_raw().payload))
+    return case("B3", "route, 16 KiB", ours, {"Struct and Raw, a dict": struct_and_raw}, Goal(2.0, is_faster=True))
+
+
+def case(id: str, what: str, ours: Callable[[], object], peers: dict[str, Callable[[], object]], goal: Goal) -> Case:
+    timed = {f"msgspec, {name}": loop(peer) for name, peer in peers.items()}
+    return Case(id=id, what=what, ours=loop(ours), peers=timed, goal=goal)
+
+
+def as_json(address: Address) -> bytes:
+    return msgspec.json.encode(
+        AddressStruct(address.service_name, address.service_version, address.service_target, address.instance_id)
+    )
+
+
+def same(first: object, *others: object) -> None:
+    """Makes sure that all sides did the same work."""
+    for other in others:
+        if other != first:
+            raise AssertionError(f"{str(other)[:200]} is not {str(first)[:200]}")

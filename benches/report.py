@@ -1,0 +1,65 @@
+"""The results as a table and as ``benches/results.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from purista_fast import _core
+
+from .harness import ROUNDS, Result
+
+__all__ = ("line", "save", "title", "verdict")
+
+FILE = Path(__file__).with_name("results.json")
+_ROW = "{:<3} {:<42} {:>10} {:>10} {:>7} {:>13} {:<14} {:<5} {}"
+
+
+def title() -> str:
+    """The first line of the table."""
+    return _ROW.format("", "µs, medians", "ours", "peer", "ratio", "spread", "goal", "met", "peer")
+
+
+def line(result: Result) -> str:
+    """One line of the table."""
+    met = {True: "yes", False: "NO", None: ""}[result.met]
+    low, high = result.spread
+    figures = f"{result.ours:.3f}", f"{result.peer:.3f}", f"{result.ratio:.2f}", f"{low:.2f}…{high:.2f}"
+    return _ROW.format(result.id, result.what, *figures, str(result.goal or ""), met, result.peer_name)
+
+
+def verdict(results: list[Result]) -> str:
+    """How many goals were reached."""
+    judged = [result for result in results if result.goal]
+    return f"{sum(bool(result.met) for result in judged)} of {len(judged)} goals met; medians of {ROUNDS} rounds"
+
+
+def save(results: list[Result]) -> Path:
+    """Writes the file and returns where it is."""
+    report = {"machine": machine(), "versions": versions(), "results": [result.as_dict() for result in results]}
+    FILE.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return FILE
+
+
+def machine() -> dict[str, Any]:
+    """What matters for speed, without the name of the machine."""
+    model = platform.processor() or platform.machine()
+    facts = Path("/proc/cpuinfo")
+    for fact in facts.read_text("utf-8").splitlines() if facts.exists() else ():
+        if fact.startswith("model name"):
+            model = fact.partition(":")[2].strip()
+    return {"cpu": model, "cores": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()}
+
+
+def versions() -> dict[str, str]:
+    """Of everything that takes part."""
+    packages = {name: version(name) for name in ("anyio", "msgspec", "paho-mqtt", "trio")}
+    return {
+        "purista-fast": f"{_core.__version__} ({_core.build_profile})",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        **packages,
+    }
