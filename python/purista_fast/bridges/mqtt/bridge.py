@@ -84,6 +84,7 @@ class MqttBridge:
             calls=self._calls,
             serving=self._serving,
             workers=self._workers,
+            before_publishing=self._subscriptions_first,
         )
         self._events = Events(self._intake, self._state, self._workers) if self._state else None
         self._subscribers: list[Address] = []
@@ -257,6 +258,12 @@ class MqttBridge:
         )
         self._sessions[label] = session
         await tasks.start(session.run, name=f"mqtt {label} session")
+
+    async def _subscriptions_first(self) -> None:
+        """Waits a while for the events session, so that a broker that lost it has our subscriptions before our
+        events. A first connection waits for nothing: the start publishes when both are up."""
+        if "events" in self._sessions:
+            await self._sessions["events"].hurry(self._settings.connect_timeout / 2)
 
     def _announced(self) -> list[tuple[str, str]]:
         """The services that run here, by name and version."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 
 from paho.mqtt.client import MQTTMessage
 
@@ -34,6 +35,7 @@ class Control:
         calls: Calls,
         serving: Serving,
         workers: Workers,
+        before_publishing: Callable[[], Awaitable[None]],
     ) -> None:
         self.ignored: Counter[str] = Counter()
         """How many messages for this instance were neither commands nor answers, by type."""
@@ -45,6 +47,7 @@ class Control:
         self._calls = calls
         self._serving = serving
         self._workers = workers
+        self._before_publishing = before_publishing
         self._taps = Table()
         self._own = Table()
         self._own.reserve(response_filter(instance_id, prefix=prefix))
@@ -56,6 +59,7 @@ class Control:
         own = self._own.filters.items()
         commands = [(text, self._own.filters.get(text) or self._own.reserve(text)) for text in self._serving.filters()]
         await link.subscribe({**dict(own), **dict(commands), **self._taps.filters}.items())
+        await self._before_publishing()
         self._publisher.up(link)
 
     async def drain(self) -> None:

@@ -58,6 +58,8 @@ class Session:
         self._on_message = on_message
         self._started = False
         self._stopping = anyio.Event()
+        self._hurried = anyio.Event()
+        self._up = anyio.Event()
         self._delay = _FIRST_DELAY
 
     async def run(self, *, task_status: TaskStatus[None]) -> None:
@@ -94,8 +96,19 @@ class Session:
         :param session_expiry: how long the broker is to keep the session, in seconds.
         """
         self._stopping.set()
+        self._hurried.set()
         if self.link is not None:
             await self.link.disconnect(session_expiry)
+
+    async def hurry(self, timeout: float) -> None:
+        """Tries again at once if the connection is lost, and waits until it is ready; not before the first one was.
+
+        :param timeout: how long to wait at most, in seconds.
+        """
+        if self._started and self.link is None:
+            self._hurried.set()
+            with anyio.move_on_after(timeout):
+                await self._up.wait()
 
     def _left(self, began: float) -> float:
         """What is left of the time for the start, in seconds; enough for one more attempt in any case."""
@@ -132,6 +145,7 @@ class Session:
                 tasks.cancel_scope.cancel()
         finally:
             self.link = None
+            self._up = anyio.Event()
             link.close("closed by this side")
         if link.code == _TAKEN_OVER and not self._stopping.is_set():
             raise BridgeError(
@@ -144,6 +158,7 @@ class Session:
 
     def _ready(self, link: Link, task_status: TaskStatus[None]) -> None:
         self.link = link
+        self._up.set()
         if self._started:
             self.reconnects += 1
             logger.info("%s connection to %s: connected again", self._label, self._broker)
@@ -176,7 +191,8 @@ class Session:
         if not self._started:
             seconds = min(seconds, self._left(began))
         with anyio.move_on_after(seconds):
-            await self._stopping.wait()
+            await self._hurried.wait()
+        self._hurried = anyio.Event()
         self._delay = min(self._delay * 2, _LONGEST_DELAY)
 
 
