@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 import anyio
 
@@ -60,7 +60,13 @@ class Client:
         """Has a command run, wherever it is served, and gives its result; see :meth:`Context.invoke`."""
         return self._runtime.invoke(self._scope, self._runtime.root(self._scope, **self._origin), command, args, kwargs)
 
-    def emit(self, event: Event[T] | str, payload: T | Any = None, /) -> Awaitable[None]:
+    @overload
+    def emit(self, event: Event[T], payload: T, /) -> Awaitable[None]: ...
+    @overload
+    def emit(self, event: Event[None], /) -> Awaitable[None]: ...
+    @overload
+    def emit(self, event: str, payload: Any = None, /) -> Awaitable[None]: ...
+    def emit(self, event: Event[Any] | str, payload: Any = None, /) -> Awaitable[None]:
         """Emits an event; see :meth:`Context.emit`. Waits for room as long as it takes."""
         return self._runtime.emit(self._scope, self._runtime.root(self._scope, **self._origin), event, payload)
 

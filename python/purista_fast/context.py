@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Mapping
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from ._core import Message
 from .definition import Command, Event
@@ -108,7 +108,13 @@ class Context(Generic[ConfigT, ResourcesT]):
         """
         return self._scope.runtime.invoke(self._scope, self._origin, command, args, kwargs)
 
-    def emit(self, event: Event[T] | str, payload: T | Any = None, /) -> Awaitable[None]:
+    @overload
+    def emit(self, event: Event[T], payload: T, /) -> Awaitable[None]: ...
+    @overload
+    def emit(self, event: Event[None], /) -> Awaitable[None]: ...
+    @overload
+    def emit(self, event: str, payload: Any = None, /) -> Awaitable[None]: ...
+    def emit(self, event: Event[Any] | str, payload: Any = None, /) -> Awaitable[None]:
         """Emits an event; trace, principal and tenant go with it. What a return promises is the bridge's to say.
 
         :raises PayloadError: if the payload does not fit the event's type.

@@ -16,13 +16,17 @@ from .schema import Signature
 if TYPE_CHECKING:
     from .bridges.base import Capability
     from .context import Context
+    from .jsonable import Jsonable
 
 __all__ = ("Service",)
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Handler = Callable[Concatenate["Context[Any, Any]", P], Awaitable[R]]
-PlainHandler = Callable[Concatenate["Context[Any, Any]", P], R]
+J = TypeVar("J", bound="Jsonable")
+"""What a plain function returns. The bound keeps async functions out: did both overloads fit them, mypy would make
+``Any`` of their commands."""
+PlainHandler = Callable[Concatenate["Context[Any, Any]", P], J]
 
 _ADDRESS_KEYS = {
     "service": "serviceName",
@@ -69,7 +73,7 @@ class Service:
     @overload
     def command(self, function: Handler[P, R], /) -> Command[P, R]: ...
     @overload
-    def command(self, function: PlainHandler[P, R], /) -> Command[P, R]: ...
+    def command(self, function: PlainHandler[P, J], /) -> Command[P, J]: ...
     @overload
     def command(
         self,
@@ -274,7 +278,7 @@ if TYPE_CHECKING:
         @overload
         def __call__(self, function: Handler[P, R], /) -> Command[P, R]: ...
         @overload
-        def __call__(self, function: PlainHandler[P, R], /) -> Command[P, R]: ...
+        def __call__(self, function: PlainHandler[P, J], /) -> Command[P, J]: ...
 
     class SubscriptionDecorator(Protocol):
         """Makes a subscription of an async or a plain function."""
@@ -282,4 +286,4 @@ if TYPE_CHECKING:
         @overload
         def __call__(self, function: Handler[P, R], /) -> Subscription[P, R]: ...
         @overload
-        def __call__(self, function: PlainHandler[P, R], /) -> Subscription[P, R]: ...
+        def __call__(self, function: PlainHandler[P, J], /) -> Subscription[P, J]: ...

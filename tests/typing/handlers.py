@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, assert_type
 
 from msgspec import Struct
+
 from purista_fast import (
     App,
     Client,
@@ -43,6 +44,8 @@ class Bus:
 reading_stored = Event("readingStored", Stored)
 names = Event("names", list[str])
 anything = Event("anything")
+nothing = Event("nothing", None)
+measured = Event("measured", float)
 thermo = Service("Thermo", config=Config)
 
 
@@ -92,7 +95,7 @@ async def tick(ctx: Context) -> None:
 
 
 @remote("User", "1", name="signUp")
-async def sign_up(ctx: Context, payload: str, *, lang: str = "en") -> dict[str, int]: ...
+async def sign_up(ctx: Context, payload: str, *, lang: str = "en") -> dict[str, int]: ...  # type: ignore[empty-body]
 
 
 async def calls(ctx: Context, client: Client) -> None:
@@ -109,6 +112,11 @@ async def calls(ctx: Context, client: Client) -> None:
     assert_type(await ctx.emit(reading_stored, Stored("a", 1)), None)
     assert_type(await client.emit("named", {"any": "thing"}), None)
     assert_type(await client.emit(anything, 3), None)
+    await client.emit("named")
+    await client.emit(anything)
+    await client.emit(nothing)
+    await ctx.emit(measured, 1)
+    await ctx.emit(names, [])
 
 
 async def definitions() -> None:

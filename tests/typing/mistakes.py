@@ -1,6 +1,7 @@
-"""Mistakes that mypy and pyright must find: one in each line that is marked `# wrong`, and none elsewhere. Never run."""
+"""Mistakes that mypy and pyright must find: one in each line marked `# wrong`, and none elsewhere. Never run."""
 
 from msgspec import Struct
+
 from purista_fast import Context, Event, Service, remote, testing
 
 
@@ -13,6 +14,7 @@ class Config(Struct):
 
 
 reading_taken = Event("readingTaken", Reading)
+names = Event("names", list[str])
 thermo = Service("Thermo")
 
 
@@ -36,7 +38,7 @@ async def watch(ctx: Context, payload: Reading) -> None: ...
 
 
 @remote("User", "1")
-async def sign_up(ctx: Context, payload: str, *, lang: str = "en") -> dict[str, int]: ...
+async def sign_up(ctx: Context, payload: str, *, lang: str = "en") -> dict[str, int]: ...  # type: ignore[empty-body]
 
 
 async def mistakes(ctx: Context[Config, dict[str, int]]) -> None:
@@ -54,13 +56,17 @@ async def mistakes(ctx: Context[Config, dict[str, int]]) -> None:
     await ctx.invoke(sign_up, "ada", language="de")  # wrong
     await ctx.invoke(watch, reading)  # wrong
     await store(testing.context(), "text")  # wrong
+    await ctx.emit(reading_taken, "text")  # wrong
+    await ctx.emit(reading_taken)  # wrong
+    await ctx.emit(names, [1])  # wrong
+    await ctx.emit(store, reading)  # wrong
     count: str = await ctx.invoke(store, reading)  # wrong
     text: int = await ctx.invoke(plain, 1)  # wrong
     user: list[int] = await ctx.invoke(sign_up, "ada")  # wrong
     limit: str = ctx.config.limit  # wrong
-    missing = ctx.config.limits  # wrong
+    print(ctx.config.limits)  # wrong
     pins: str = ctx.resources["pins"]  # wrong
-    print(count, text, user, limit, missing, pins)
+    print(count, text, user, limit, pins)
 
 
 Service("Thermo", config=dict)  # wrong

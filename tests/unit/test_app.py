@@ -5,7 +5,18 @@ from typing import Any, Literal
 
 import anyio
 import pytest
-from purista_fast import App, BridgeError, ConfigError, Context, DefinitionError, Event, Service, UnhandledError, connect
+
+from purista_fast import (
+    App,
+    BridgeError,
+    ConfigError,
+    Context,
+    DefinitionError,
+    Event,
+    Service,
+    UnhandledError,
+    connect,
+)
 from purista_fast.config import BridgeSettings, Settings
 
 pytestmark = pytest.mark.anyio
@@ -117,11 +128,11 @@ async def test_an_error_of_a_start_is_not_wrapped() -> None:
 async def test_a_client_after_its_application() -> None:
     async with App().serve(bridge="memory://") as client:
         pass
+    service = Service("A")
+
+    @service.command
+    async def ping(ctx: Context) -> None: ...
+
     with pytest.raises(UnhandledError) as caught:
-        service = Service("A")
-
-        @service.command
-        async def ping(ctx: Context) -> None: ...
-
         await client.invoke(ping)
     assert caught.value.status in (502, 503)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
+
 from purista_fast import ConfigError
 from purista_fast.config import BridgeSettings, Settings, StorageSettings, fill, load, public_url
 
@@ -33,7 +34,7 @@ instance_id = "cloud"
 
 class Limits(Struct):
     limit: float = 30.0
-    names: list[str] = []  # noqa: RUF012  # msgspec copies it
+    names: list[str] = []  # msgspec copies it
     label: str = ""
     extra: Any = None
 
@@ -173,7 +174,9 @@ def test_an_unknown_profile(write: Write) -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    settings = load(environ={"PURISTA_BRIDGE__PASSWORD": "hunter2"}, overrides={"bridge": {"url": "mqtt://me:hunter2@h:1/"}})
+    settings = load(
+        environ={"PURISTA_BRIDGE__PASSWORD": "hunter2"}, overrides={"bridge": {"url": "mqtt://me:hunter2@h:1/"}}
+    )
     assert settings.bridge.password == "hunter2"
     for shown in (repr(settings), str(settings), repr(settings.bridge), str(settings.bridge), f"{settings.bridge}"):
         assert "hunter2" not in shown

@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+
 from purista_fast import App, Client, Context, Service
 
 pytestmark = pytest.mark.anyio

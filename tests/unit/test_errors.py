@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from purista_fast import HandledError, PayloadError, ServiceError, StatusCode, UnhandledError
 
 CODES = Path(__file__).parents[1] / "vectors" / "status_codes.json"

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import anyio
 import pytest
 from msgspec import Meta, Struct
+
 from purista_fast import App, Context, Service
 from purista_fast.runtime import encode_arguments, function_added
 
@@ -75,7 +76,6 @@ async def test_a_timer_leaves_out_what_came_due_during_a_run() -> None:
         start = anyio.current_time()
         with anyio.fail_after(10):
             await enough.wait()
-    assert 0.03 <= began[0] - start
-    assert 0.12 <= began[1] - began[0], "never two at the same time"
-    assert 0.02 <= began[2] - began[1], "and nothing is made up for in a burst"
-
+    assert began[0] - start >= 0.03
+    assert began[1] - began[0] >= 0.12, "never two at the same time"
+    assert began[2] - began[1] >= 0.02, "and nothing is made up for in a burst"

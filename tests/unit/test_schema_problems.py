@@ -10,6 +10,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, Requir
 import msgspec
 import pytest
 from msgspec import Meta, Struct
+
 from purista_fast.errors import HandledError
 from purista_fast.schema import Codec, problems
 
@@ -41,7 +42,7 @@ class Row(Struct, array_like=True):
 
 class Tree(Struct):
     n: int
-    children: "list[Tree]" = []  # noqa: RUF012  # msgspec copies it
+    children: "list[Tree]" = []  # msgspec copies it
 
 
 class Box(Struct, Generic[T]):
@@ -128,11 +129,19 @@ def expected(what: str, got: str, *path: str | int) -> dict[str, Any]:
         (tuple[int, str], b"[1]", [{"message": "Expected `array` of length 2, got 1", "path": []}]),
         (tuple[int, ...], b'[1, "a", "b"]', [expected("int", "str", 1), expected("int", "str", 2)]),
         (Annotated[list[int], Meta(max_length=1)], b'[1, "a"]', [expected("int", "str", 1)]),
-        (Annotated[list[int], Meta(max_length=1)], b"[1, 2]", [{"message": "Expected `array` of length <= 1", "path": []}]),
+        (
+            Annotated[list[int], Meta(max_length=1)],
+            b"[1, 2]",
+            [{"message": "Expected `array` of length <= 1", "path": []}],
+        ),
         (
             Tree,
             b'{"n": "x", "children": [{"n": 1}, {"n": "y", "children": [{}]}]}',
-            [expected("int", "str", "n"), expected("int", "str", "children", 1, "n"), required("children", 1, "children", 0, "n")],
+            [
+                expected("int", "str", "n"),
+                expected("int", "str", "children", 1, "n"),
+                required("children", 1, "children", 0, "n"),
+            ],
         ),
         (Row, b'["a", 1]', [expected("int", "str", 0)]),
         (Pair, b'["a"]', [expected("int", "str", 0)]),

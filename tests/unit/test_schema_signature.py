@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec import Struct
+
 from purista_fast import Context, DefinitionError
 from purista_fast.schema import Codec, Signature
 

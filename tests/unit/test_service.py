@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from purista_fast import Command, Context, DefinitionError, Event, Service, Subscription, remote
 
 stored = Event("stored", int)

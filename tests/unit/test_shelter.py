@@ -2,6 +2,7 @@
 
 import anyio
 import pytest
+
 from purista_fast.shelter import sheltered_tasks
 
 pytestmark = pytest.mark.anyio
@@ -38,18 +39,24 @@ async def test_a_task_that_fails_cancels_the_block() -> None:
     async def fail() -> None:
         raise ValueError("broken")
 
-    with pytest.raises(BaseExceptionGroup) as caught:
+    async def run() -> None:
         async with sheltered_tasks() as tasks:
             tasks.start_soon(fail)
             await anyio.sleep_forever()
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await run()
     assert caught.value.subgroup(ValueError) is not None
 
 
 async def test_an_error_of_the_block_ends_the_tasks() -> None:
-    with pytest.raises(BaseExceptionGroup) as caught:
+    async def run() -> None:
         async with sheltered_tasks() as tasks:
             tasks.start_soon(anyio.sleep_forever)
             raise ValueError("broken")
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await run()
     assert caught.value.subgroup(ValueError) is not None
 
 

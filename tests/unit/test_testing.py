@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from purista_fast import (
     App,
     Context,

@@ -4,6 +4,7 @@ import threading
 
 import anyio
 import pytest
+
 from purista_fast.threads import ThreadPool
 
 pytestmark = pytest.mark.anyio

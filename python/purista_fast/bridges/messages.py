@@ -104,20 +104,25 @@ def timeout_message(request: Request) -> Message:
     )
 
 
-def subscription_error(consumer: Consumer, message: Message, error: Exception) -> Message:
-    """Logs that a subscription failed on a message, and makes the ``infoSubscriptionError`` that says so."""
+def subscription_error(consumer: Consumer, message: Message, error: Exception, fate: str = "") -> Message:
+    """Logs that a subscription failed on a message, and makes the ``infoSubscriptionError`` that says so.
+
+    :param fate: what becomes of the message, for the log.
+    """
     address = consumer.address
     logger.error(
-        "%s/%s/%s failed on %s %s (event %s, trace %s): %s",
+        "%s/%s/%s failed on %s %s (event %s, trace %s)%s: %s",
         address.service_name,
         address.service_version,
         address.service_target,
         message.message_type,
         message.id,
         message.event_name,
-        message.trace_id or (message.traceparent or "")[3:35],
+        message.trace_id or (message.traceparent or "")[3:35] or "-",
+        fate,
         error,
-        exc_info=error,
+        # A handled error says all there is to say.
+        exc_info=None if isinstance(error, HandledError) else error,
     )
     about = {"messageId": message.id, "eventName": message.event_name, "error": type(error).__name__}
     return Message(

@@ -81,9 +81,7 @@ class DeadlineCases:
             assert await client.invoke(impatient) == "gave up"
             await self._came_to_its_end(harness, gate)
 
-    async def test_the_loop_s_own_timeout_around_an_invocation(
-        self, harness: Harness, anyio_backend_name: str
-    ) -> None:
+    async def test_the_loop_s_own_timeout_around_an_invocation(self, harness: Harness, anyio_backend_name: str) -> None:
         gate = Gate()
         service, slow = held(gate)
         outer = Service("Outer")

@@ -85,7 +85,9 @@ class EventCases:
         @watch.subscription(doubled)
         async def on(ctx: Context, payload: int) -> None:
             sender = ctx.message.sender
-            got.put((payload, sender.service_name, sender.service_target, bool(ctx.message.id and ctx.message.timestamp)))
+            got.put(
+                (payload, sender.service_name, sender.service_target, bool(ctx.message.id and ctx.message.timestamp))
+            )
 
         async with harness.serve(watch) as client:
             await client.emit(numbered, 21)

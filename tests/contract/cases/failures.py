@@ -122,7 +122,9 @@ class FailureCases:
                 await client.invoke(refuse_oddly)
             assert (caught.value.status, caught.value.message) == (299, "a status of another language")
 
-    @pytest.mark.parametrize("command", [crash, crash_in_group, unhandled, no_json, refuse_unspeakably], ids=lambda c: c.name)
+    @pytest.mark.parametrize(
+        "command", [crash, crash_in_group, unhandled, no_json, refuse_unspeakably], ids=lambda c: c.name
+    )
     async def test_anything_else_is_500_without_detail(
         self, harness: Harness, command: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -207,5 +209,3 @@ class FailureCases:
         assert issubclass(HandledError, ServiceError)
         assert issubclass(UnhandledError, ServiceError)
         assert issubclass(ServiceError, PuristaError)
-
-

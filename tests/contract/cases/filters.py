@@ -82,7 +82,10 @@ FILTERS: dict[str, tuple[dict[str, Any], Act]] = {
     "sender service": ({"event": numbered, "sender": {"service": "Beta"}}, by_command),
     "sender version": ({"event": numbered, "sender": {"version": "2"}}, by_command),
     "sender target": ({"event": numbered, "sender": {"target": "tellMore"}}, by_command),
-    "sender whole": ({"event": numbered, "sender": {"service": "Beta", "version": "2", "target": "tellMore"}}, by_command),
+    "sender whole": (
+        {"event": numbered, "sender": {"service": "Beta", "version": "2", "target": "tellMore"}},
+        by_command,
+    ),
     "receiver service": ({"message_type": "command", "receiver": {"service": "Beta"}}, by_command),
     "receiver version": ({"message_type": "command", "receiver": {"version": "2"}}, by_command),
     "receiver target": ({"message_type": "command", "receiver": {"target": "tellMore"}}, by_command),

@@ -102,7 +102,19 @@ class InvokeCases:
 
     @pytest.mark.parametrize(
         "value",
-        [0, -1, 2**53, 1.5, "", "ünï\u0000\U0001f600", True, [], {}, [1, [2, {"a": None}]], {"payload": {"parameter": {}}}],
+        [
+            0,
+            -1,
+            2**53,
+            1.5,
+            "",
+            "ünï\u0000\U0001f600",
+            True,
+            [],
+            {},
+            [1, [2, {"a": None}]],
+            {"payload": {"parameter": {}}},
+        ],
         ids=repr,
     )
     async def test_any_json_value_without_an_annotation(self, harness: Harness, value: Any) -> None:

@@ -193,9 +193,7 @@ class TimerCases:
             await ends.wait(4)
         assert most == 1
 
-    async def test_an_error_is_logged_and_it_goes_on(
-        self, harness: Harness, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    async def test_an_error_is_logged_and_it_goes_on(self, harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
         clock = Service("Clock")
         ticks: Inbox[int] = Inbox()
 
@@ -231,9 +229,7 @@ class ListenCases:
             found = [(await anext(everything)).message_type for _ in range(4)]
             assert sorted(found) == ["command", "commandSuccessResponse", "customMessage", "customMessage"]
 
-    async def test_begins_and_ends_with_its_block(
-        self, harness: Harness, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    async def test_begins_and_ends_with_its_block(self, harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
         async with harness.serve(ping_service("Ping")) as client:
             await client.emit(numbered, 1)
             async with client.listen(numbered) as messages:

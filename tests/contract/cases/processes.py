@@ -4,8 +4,8 @@ from typing import Any
 
 import anyio
 import pytest
-from purista_fast import Context, Event, HandledError, Service, UnhandledError, connect, remote
 
+from purista_fast import Context, Event, HandledError, Service, UnhandledError, connect, remote
 from tests.contract.harness import Harness
 from tests.contract.helpers import Inbox, eventually, numbered
 from tests.contract.processes import peer
@@ -255,5 +255,3 @@ class NarrowCases:
             for number in range(100):
                 tasks.start_soon(call, number)
         assert sorted(found) == [number * 2 for number in range(100)]
-
-

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 from anyio import to_thread
+
 from purista_fast import App, Context, Event, HandledError, Service, StatusCode, remote
 
 

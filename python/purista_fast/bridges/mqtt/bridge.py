@@ -290,10 +290,8 @@ class MqttBridge:
         try:
             await consumer.handle(message)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
-            report = subscription_error(consumer, message, error)
-            if delivery is not None:
-                kind, number = message.message_type, message.id
-                logger.error("%s %s is acknowledged nevertheless: retries come with the outbox", kind, number)
+            fate = ", acknowledged nevertheless (retries come with the outbox)" if delivery is not None else ""
+            report = subscription_error(consumer, message, error, fate)
             if message.message_type != "infoSubscriptionError":
                 self._send_aside(report)
         if delivery is not None and self._events is not None:
