@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from .bridges import EventBridge, open_bridge
 from .client import Client
 from .config import Settings, fill, load
 from .definition import Timer
-from .errors import BridgeError, ConfigError, DefinitionError, UnhandledError
+from .errors import BridgeError, ConfigError, DefinitionError, PuristaError, UnhandledError
 from .runtime import Runtime, Scope, function_added
 from .service import Service
 from .shelter import sheltered_tasks
@@ -89,7 +89,7 @@ class App:
         services = _enabled(self.services, settings)
         event_bridge = open_bridge(settings, name=self.name)
         _check_needs(services, event_bridge, settings.bridge.url)
-        configs = {service.name: _service_config(service, settings) for service in services}
+        configs = {service: _service_config(service, settings) for service in services}
         async with AsyncExitStack() as stack:
             resources = self._resources
             if callable(resources):
@@ -132,7 +132,7 @@ class _Running:
         bridge: EventBridge,
         settings: Settings,
         services: tuple[Service, ...],
-        configs: Mapping[str, Any],
+        configs: Mapping[Service, Any],
         resources: Any,
     ) -> None:
         self.bridge = bridge
@@ -161,7 +161,8 @@ class _Running:
                     failure = error
                 clock.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
-                await self._stop()
+                # A bridge that has failed carries nothing any more, and nobody is left to finish anything.
+                await (self.bridge.stop() if tasks.cancel_scope.cancel_called else self._stop())
         if failure is not None:
             raise failure
 
@@ -177,7 +178,7 @@ class _Running:
             self.runtime,
             Address(service.name, service.version, function.name, self.bridge.instance_id),
             function,
-            config=self.configs[service.name],
+            config=self.configs[service],
             resources=self.resources,
             emit_timeout=self.settings.bridge.queue_timeout,
         )
@@ -192,20 +193,30 @@ class _Running:
 
     async def _announce(self, *message_types: str) -> None:
         """Tells others about the services; that nobody takes it is no reason not to start or stop."""
-        for service in self.services:
-            for message_type in message_types:
-                added = message_type == "infoServiceFunctionAdded"
-                for target, payload in _functions(service) if added else [("", None)]:
-                    message = Message(
-                        message_type,
-                        sender=Address(service.name, service.version, target, self.bridge.instance_id),
-                        payload=payload,
-                        traceparent=new_traceparent(),
-                    )
-                    try:
-                        await self.bridge.emit(message, self.settings.bridge.queue_timeout)
-                    except UnhandledError as error:
-                        logger.warning("%s of %s was not sent: %s", message_type, service.name, error)
+        patience = self.settings.bridge.queue_timeout
+        with anyio.move_on_after(patience):
+            for service in self.services:
+                for message_type in message_types:
+                    for message in self._news(service, message_type):
+                        await self._tell(message)
+            return
+        logger.warning("%s: nobody took that in %s s", " and ".join(message_types), patience)
+
+    def _news(self, service: Service, message_type: str) -> Iterator[Message]:
+        added = message_type == "infoServiceFunctionAdded"
+        for target, payload in _functions(service) if added else [("", None)]:
+            yield Message(
+                message_type,
+                sender=Address(service.name, service.version, target, self.bridge.instance_id),
+                payload=payload,
+                traceparent=new_traceparent(),
+            )
+
+    async def _tell(self, message: Message) -> None:
+        try:
+            await self.bridge.emit(message, self.settings.bridge.queue_timeout)
+        except UnhandledError as error:
+            logger.warning("%s of %s was not sent: %s", message.message_type, message.sender.service_name, error)
 
 
 async def _keep_time(runtime: Runtime, timer: Timer, scope: Scope) -> None:
@@ -258,7 +269,7 @@ async def _unwrapped() -> AsyncIterator[None]:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
-        if isinstance(error, BridgeError):
+        if isinstance(error, PuristaError):
             raise error from None
         raise
 

@@ -6,11 +6,14 @@ from tests.contract.cases.deadlines import DeadlineCases
 from tests.contract.cases.events import EventCases
 from tests.contract.cases.failures import FailureCases
 from tests.contract.cases.filters import FilterCases
-from tests.contract.cases.handlers import AllowListCases, ConfigCases, GuardCases, IsolationCases
+from tests.contract.cases.guards import AllowListCases, GuardCases
+from tests.contract.cases.handlers import ConfigCases, IsolationCases
 from tests.contract.cases.invoke import InvokeCases
-from tests.contract.cases.lifecycle import ListenCases, StopCases, TimerCases
+from tests.contract.cases.lifecycle import StopCases
+from tests.contract.cases.listen import ListenCases
 from tests.contract.cases.propagation import PropagationCases
 from tests.contract.cases.threads import ThreadCases
+from tests.contract.cases.timers import TimerCases
 
 
 class TestInvoke(Memory, InvokeCases): ...

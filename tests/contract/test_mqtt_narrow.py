@@ -1,7 +1,7 @@
 """The contract on ``mqtt://`` at receive maximum 1."""
 
 from tests.contract.bridges import MqttNarrow
-from tests.contract.cases.processes import NarrowCases
+from tests.contract.cases.remote import NarrowCases
 
 
 class TestNarrow(MqttNarrow, NarrowCases): ...

@@ -138,6 +138,12 @@ def test_a_wrong_value_of_the_environment_names_its_variable() -> None:
         load(environ={"PURISTA_BRIDGE__KEEP_ALIVE": "often"})
 
 
+def test_a_wrong_value_of_a_profile_names_it(write: Write) -> None:
+    file = write("[profile.cloud.bridge]\nkeep_alive = 'often'")
+    with pytest.raises(ConfigError, match=r"purista\.toml with profile cloud: bridge\.keep_alive: Expected `int`"):
+        load(file, profile="cloud", environ={})
+
+
 def test_a_table_of_a_service_from_the_environment() -> None:
     environ = {
         "PURISTA_CONFIG__Thermo__label": "123",

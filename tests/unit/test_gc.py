@@ -66,7 +66,7 @@ def service(witness: Witness) -> Service:
 
     @made.command(success_event=noted)
     async def wait(ctx: Context, payload: int) -> int:
-        assert witness
+        assert witness is not None
         await anyio.lowlevel.checkpoint()
         return payload
 
@@ -84,11 +84,11 @@ def service(witness: Witness) -> Service:
 
     @made.subscription(noted)
     async def on(ctx: Context, payload: int) -> None:
-        assert witness
+        assert witness is not None
 
     @made.every(0.001)
     async def tick(ctx: Context) -> None:
-        assert witness
+        assert witness is not None
 
     return made
 

@@ -12,7 +12,7 @@ import pytest
 from msgspec import Meta, Struct
 
 from purista_fast.errors import HandledError
-from purista_fast.schema import Codec, problems
+from purista_fast.schema import Codec, Signature, problems
 
 T = TypeVar("T")
 Percent = Annotated[int, Meta(ge=0, le=100)]
@@ -195,6 +195,17 @@ def test_a_valid_neighbour_is_not_blamed() -> None:
 
     found = problems(Both, b'{"counts": {"1": 1}, "wrong": "x"}')
     assert found == [expected("int", "str", "wrong")]
+
+
+def test_parameters_with_a_default_are_looked_into() -> None:
+    default = Inner(1)
+
+    async def handler(ctx: object, *, inner: Inner = default, other: int = 0) -> None: ...
+
+    parameter = Signature(handler, "command").parameter
+    assert parameter is not None
+    found = problems(parameter.type, b'{"inner": {"level": "x", "name": "a"}, "other": "y"}')
+    assert sorted(problem["path"] for problem in found) == [["inner", "level"], ["inner", "name"], ["other"]]
 
 
 def test_hostile_depth_and_length_are_bounded() -> None:

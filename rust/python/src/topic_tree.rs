@@ -27,7 +27,10 @@ impl TopicTree {
         cls: &Bound<'py, pyo3::types::PyType>,
         item: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        cls.py().import("types")?.getattr("GenericAlias")?.call1((cls, item))
+        cls.py()
+            .import("types")?
+            .getattr("GenericAlias")?
+            .call1((cls, item))
     }
 
     #[new]

@@ -1,6 +1,8 @@
 """Full queues: where this process alone decides who waits (memory://)."""
 
+import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -66,6 +68,46 @@ class BoundsCases:
             gate.open()
             await client.emit(numbered, 3)
             assert await gate.entered.wait(3) == [0, 1, 3]
+
+    async def test_an_emitter_that_is_cancelled_as_it_is_woken_passes_the_room_on(
+        self, harness: Harness, anyio_backend_name: str
+    ) -> None:
+        watch = Service("Watch")
+        gate = Gate()
+        cancel: list[Callable[[], object]] = []
+        got: Inbox[int] = Inbox()
+
+        @watch.subscription(numbered, queue_size=1)
+        async def on(ctx: Context, payload: int) -> None:
+            got.put(payload)
+            if payload == 1:
+                cancel[0]()  # taking 1 has just woken the emitter of 2
+            await gate()
+
+        async with harness.serve(watch) as client, anyio.create_task_group() as tasks:
+
+            async def emit(number: int) -> None:
+                await client.emit(numbered, number)
+
+            async def emit_in_scope(number: int) -> None:
+                with anyio.CancelScope() as scope:
+                    cancel.append(scope.cancel)
+                    await client.emit(numbered, number)
+
+            await client.emit(numbered, 0)
+            await gate.entered.wait(1)
+            await client.emit(numbered, 1)
+            if anyio_backend_name == "asyncio":
+                first = asyncio.create_task(emit(2))
+                cancel.append(first.cancel)
+            else:
+                tasks.start_soon(emit_in_scope, 2)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(emit, 3)
+            await anyio.wait_all_tasks_blocked()
+            gate.open()
+            await eventually(lambda: 3 in got.items)
+        assert [number for number in got.items if number != 2] == [0, 1, 3]
 
     async def test_an_emit_in_a_handler_gives_up(self, harness: Harness) -> None:
         watch, source = Service("Watch"), Service("Source")

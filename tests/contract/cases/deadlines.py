@@ -56,8 +56,12 @@ class DeadlineCases:
         gate = Gate()
         service, slow = held(gate)
         async with harness.serve(service) as client:
+
+            async def call() -> None:
+                await client.invoke(slow, 1)
+
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(client.invoke, slow, 1)
+                tasks.start_soon(call)
                 await gate.entered.wait(1)
                 tasks.cancel_scope.cancel()
             await self._came_to_its_end(harness, gate)

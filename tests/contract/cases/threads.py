@@ -58,8 +58,12 @@ class ThreadCases:
                 running -= 1
 
         async with harness.serve(serial, app={"threads": 2}) as client, anyio.create_task_group() as tasks:
+
+            async def call() -> None:
+                await client.invoke(read)
+
             for _ in range(10):
-                tasks.start_soon(client.invoke, read)
+                tasks.start_soon(call)
         assert most == 2
 
     async def test_the_loop_goes_on_meanwhile(self, harness: Harness) -> None:
@@ -75,7 +79,11 @@ class ThreadCases:
             finish.set()
 
         async with harness.serve(serial) as client, anyio.create_task_group() as tasks:
-            tasks.start_soon(client.invoke, read)
+
+            async def call() -> None:
+                assert await client.invoke(read)
+
+            tasks.start_soon(call)
             await client.invoke(release)
 
     async def test_a_plain_subscription(self, harness: Harness) -> None:

@@ -16,7 +16,7 @@ from purista_fast import App, Context, Event, HandledError, Service, StatusCode,
 
 
 @remote("Main", "1")
-async def countdown(ctx: Context, payload: int) -> int: ...
+async def countdown(ctx: Context, payload: int) -> int: ...  # type: ignore[empty-body]
 
 
 def say(*line: Any) -> None:

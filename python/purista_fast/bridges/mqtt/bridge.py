@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from ..._core import Address, Message, WireError, new_id, response_filter
+from ..._core import Address, Message, WireError, new_id, response_filter, snake_case
 from ...config import Settings
 from ...errors import BridgeError, ConfigError, DefinitionError, StatusCode, UnhandledError
 from ..base import Capability, Consumer, Endpoint, Request
@@ -384,3 +384,5 @@ def _check_prefix(prefix: str) -> None:
         response_filter("any", prefix=prefix)
     except WireError as error:
         raise ConfigError(f"bridge.prefix: {error}") from None
+    if snake_case(prefix) != prefix:
+        raise ConfigError(f"bridge.prefix {prefix!r} would be {snake_case(prefix)!r} as a topic level: write that")

@@ -24,6 +24,8 @@ _LONGEST_DELAY = 30.0
 _STABLE = 10.0
 """After how many seconds a connection counts as one that works."""
 _TAKEN_OVER = 0x8E
+_KICKS = 5
+"""After how many connections in a row that the broker accepted at once, and closed soon, we do not go on."""
 _FINAL = frozenset((0x83, 0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x90, 0x95, 0x9C, 0x9D))
 """Reason codes of a refusal that another attempt would meet as well."""
 
@@ -61,6 +63,7 @@ class Session:
         self._hurried = anyio.Event()
         self._up = anyio.Event()
         self._delay = _FIRST_DELAY
+        self._kicks = 0
 
     async def run(self, *, task_status: TaskStatus[None]) -> None:
         """Keeps the session connected until :meth:`stop`; it has started once the first connection is ready.
@@ -78,7 +81,9 @@ class Session:
                     return
                 up_since = anyio.current_time()
                 reason = await self._serve(link, task_status)
+                self._count_kick(anyio.current_time() - up_since)
             except (OSError, Refused, LinkLost, ConfigError) as error:
+                self._kicks = 0
                 reason = _reason(error, self._timeout)
                 if not self._started:
                     self._give_up(error, reason, anyio.current_time() - began)
@@ -148,13 +153,30 @@ class Session:
             self._up = anyio.Event()
             link.close("closed by this side")
         if link.code == _TAKEN_OVER and not self._stopping.is_set():
-            raise BridgeError(
-                f"another process has connected to {self._broker} as {self._connect.client_id!r}, so the broker has "
-                "closed our connection: give each process a bridge.instance_id of its own"
-            )
+            raise self._taken_over("another process has connected")
         if failure is not None:
             raise failure
         return link.reason
+
+    def _count_kick(self, lived: float) -> None:
+        """Recognises a client id that two processes fight for on a broker that does not say so, as mosquitto 2.0.11.
+
+        A broken link or a broker that restarts has attempts that fail in between.
+
+        :raises BridgeError: if that goes on.
+        """
+        self._kicks = self._kicks + 1 if lived < _STABLE and not self._stopping.is_set() else 0
+        if self._kicks >= _KICKS:
+            raise self._taken_over(
+                f"the broker has closed {_KICKS} connections soon after it accepted them; most likely "
+                "another process has connected"
+            )
+
+    def _taken_over(self, what: str) -> BridgeError:
+        return BridgeError(
+            f"{what} to {self._broker} as {self._connect.client_id!r}, so the broker has closed our connection: give "
+            "each process a bridge.instance_id of its own"
+        )
 
     def _ready(self, link: Link, task_status: TaskStatus[None]) -> None:
         self.link = link

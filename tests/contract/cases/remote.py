@@ -15,15 +15,15 @@ NUMBERED = {"on": {"event": "numbered"}}
 
 
 @remote("Peer", "1")
-async def whoami(ctx: Context) -> str: ...
+async def whoami(ctx: Context) -> str: ...  # type: ignore[empty-body]
 
 
 @remote("Peer", "1")
-async def seen(ctx: Context, payload: int, *, by: int = 2) -> list[Any]: ...
+async def seen(ctx: Context, payload: int, *, by: int = 2) -> list[Any]: ...  # type: ignore[empty-body]
 
 
 @remote("Peer", "1", name="seen")
-async def seen_loosely(ctx: Context, payload: Any, *, by: Any = 2) -> list[Any]: ...
+async def seen_loosely(ctx: Context, payload: Any, *, by: Any = 2) -> list[Any]: ...  # type: ignore[empty-body]
 
 
 @remote("Peer", "1")
@@ -31,7 +31,7 @@ async def refuse(ctx: Context, payload: bool) -> None: ...
 
 
 @remote("Peer", "1")
-async def ping_pong(ctx: Context, payload: int) -> int: ...
+async def ping_pong(ctx: Context, payload: int) -> int: ...  # type: ignore[empty-body]
 
 
 @remote("Peer", "1")
@@ -57,7 +57,10 @@ class ProcessCases:
         assert first.payloads("on") == second.payloads("on") == list(range(50))
 
     async def test_two_instances_of_one_service_share_it(self, harness: Harness) -> None:
-        listens = {"one": {"event": "numbered"}, "each": {"event": "numbered", "shared": False}}
+        listens: dict[str, dict[str, Any]] = {
+            "one": {"event": "numbered"},
+            "each": {"event": "numbered", "shared": False},
+        }
         async with (
             peer(harness, "Peer", listens=listens, state="a") as first,
             peer(harness, "Peer", listens=listens, state="b") as second,
