@@ -25,7 +25,7 @@ PATIENCE = 15.0
 async def until(condition: Callable[[], Any]) -> None:
     """Waits until a condition holds."""
     with anyio.move_on_after(PATIENCE):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - there is no event for any condition
             await anyio.sleep(0.005)
     assert condition()
 
