@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -56,17 +56,17 @@ class Client:
         merged = {**self._origin, **{key: value for key, value in given.items() if value is not None}}
         return Client(self._runtime, self._scope, **merged)
 
-    def invoke(self, command: Command[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
+    def invoke(self, command: Command[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Has a command run, wherever it is served, and gives its result; see :meth:`Context.invoke`."""
         return self._runtime.invoke(self._scope, self._runtime.root(self._scope, **self._origin), command, args, kwargs)
 
     @overload
-    def emit(self, event: Event[T], payload: T, /) -> Awaitable[None]: ...
+    def emit(self, event: Event[T], payload: T, /) -> Coroutine[Any, Any, None]: ...
     @overload
-    def emit(self, event: Event[None], /) -> Awaitable[None]: ...
+    def emit(self, event: Event[None], /) -> Coroutine[Any, Any, None]: ...
     @overload
-    def emit(self, event: str, payload: Any = None, /) -> Awaitable[None]: ...
-    def emit(self, event: Event[Any] | str, payload: Any = None, /) -> Awaitable[None]:
+    def emit(self, event: str, payload: Any = None, /) -> Coroutine[Any, Any, None]: ...
+    def emit(self, event: Event[Any] | str, payload: Any = None, /) -> Coroutine[Any, Any, None]:
         """Emits an event; see :meth:`Context.emit`. Waits for room as long as it takes."""
         return self._runtime.emit(self._scope, self._runtime.root(self._scope, **self._origin), event, payload)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Coroutine, Mapping
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
@@ -96,7 +96,7 @@ class Context(Generic[ConfigT, ResourcesT]):
         resources: ResourcesT = self._scope.resources
         return resources
 
-    def invoke(self, command: Command[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
+    def invoke(self, command: Command[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Has a command run, wherever it is served, and gives its result.
 
         Trace, principal and tenant go with it. Options of the call are given by ``command.using(timeout=2.0)``.
@@ -109,12 +109,12 @@ class Context(Generic[ConfigT, ResourcesT]):
         return self._scope.runtime.invoke(self._scope, self._origin, command, args, kwargs)
 
     @overload
-    def emit(self, event: Event[T], payload: T, /) -> Awaitable[None]: ...
+    def emit(self, event: Event[T], payload: T, /) -> Coroutine[Any, Any, None]: ...
     @overload
-    def emit(self, event: Event[None], /) -> Awaitable[None]: ...
+    def emit(self, event: Event[None], /) -> Coroutine[Any, Any, None]: ...
     @overload
-    def emit(self, event: str, payload: Any = None, /) -> Awaitable[None]: ...
-    def emit(self, event: Event[Any] | str, payload: Any = None, /) -> Awaitable[None]:
+    def emit(self, event: str, payload: Any = None, /) -> Coroutine[Any, Any, None]: ...
+    def emit(self, event: Event[Any] | str, payload: Any = None, /) -> Coroutine[Any, Any, None]:
         """Emits an event; trace, principal and tenant go with it. What a return promises is the bridge's to say.
 
         :raises PayloadError: if the payload does not fit the event's type.

@@ -101,7 +101,7 @@ class Command(Function, Generic[P, R]):
     def using(
         self, *, timeout: float | None = None, instance_id: str | None = None, event_name: str | None = None
     ) -> Command[P, R]:
-        """The same command with options of one call.
+        """The same command with options of one call; what is left out stays as it was.
 
         :param timeout: how long to wait for the answer, in seconds.
         :param instance_id: the one instance that is to run it.
@@ -111,7 +111,12 @@ class Command(Function, Generic[P, R]):
         if timeout is not None and not 0 < timeout < inf:
             raise ValueError(f"timeout must be above 0 seconds, not {timeout!r}")
         other = copy.copy(self)
-        other.options = CallOptions(timeout=timeout, instance_id=instance_id, event_name=event_name)
+        set_before = self.options
+        other.options = CallOptions(
+            timeout=set_before.timeout if timeout is None else timeout,
+            instance_id=set_before.instance_id if instance_id is None else instance_id,
+            event_name=set_before.event_name if event_name is None else event_name,
+        )
         other.base = self.base or self
         return other
 

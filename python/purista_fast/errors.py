@@ -177,7 +177,7 @@ def _status(code: int) -> int:
     try:
         return StatusCode(code)
     except ValueError:
-        return code
+        return int(code)
 
 
 def _default_message(code: int) -> str:

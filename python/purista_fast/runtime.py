@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -155,6 +156,10 @@ class Runtime:
                 return data
             except Exception as error:  # noqa: BLE001 - whatever a handler raises has an answer
                 raise _answer(error, scope, request) from None
+            except asyncio.CancelledError as error:
+                if _is_asked_for():
+                    raise
+                raise _answer(_stray(error), scope, request) from None
 
         return Endpoint(
             address=scope.address,
@@ -170,18 +175,23 @@ class Runtime:
         read = _reader(subscription)
 
         async def handle(message: Message) -> None:
-            if message.message_type == "command":
-                payload, parameter = read(*message.call())
-            else:
-                payload, parameter = read(message.payload, None)
-            ctx: Context[Any, Any] = Context(scope, message)
-            for guard in before:
-                await guard(ctx, payload, parameter)
-            value = await call(ctx, payload, parameter)
-            for guard in after:
-                await guard(ctx, value, parameter)
-            if result_event is not None:
-                await self.emit(scope, message, result_event, value)
+            try:
+                if message.message_type == "command":
+                    payload, parameter = read(*message.call())
+                else:
+                    payload, parameter = read(message.payload, None)
+                ctx: Context[Any, Any] = Context(scope, message)
+                for guard in before:
+                    await guard(ctx, payload, parameter)
+                value = await call(ctx, payload, parameter)
+                for guard in after:
+                    await guard(ctx, value, parameter)
+                if result_event is not None:
+                    await self.emit(scope, message, result_event, value)
+            except asyncio.CancelledError as error:
+                if _is_asked_for():
+                    raise
+                raise _stray(error) from error
 
         return Consumer(
             address=scope.address,
@@ -198,7 +208,9 @@ class Runtime:
         """Runs a timer's handler once; an error is logged."""
         try:
             await self._callable(timer)(Context(scope, self.root(scope)), None, {})
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_asked_for():
+                raise
             scope.logger.exception("%s: the timer's run failed; the next one comes as planned", scope.label)
 
     def root(
@@ -226,8 +238,13 @@ class Runtime:
         if not signature.is_async:
             plain, run = handler, self._threads.run
 
-            def handler(*args: Any, **kwargs: Any) -> Awaitable[Any]:
-                return run(plain, *args, **kwargs)
+            def boxed(*args: Any, **kwargs: Any) -> tuple[Any]:
+                return (plain(*args, **kwargs),)  # trio wants no bare coroutine out of a thread
+
+            async def handler(*args: Any, **kwargs: Any) -> Any:
+                (value,) = await run(boxed, *args, **kwargs)
+                # A decorator without `async` around an async function gives its coroutine.
+                return await value if inspect.isawaitable(value) else value
 
         if signature.payload is None:
             return lambda ctx, _, parameter: handler(ctx, **parameter)
@@ -277,11 +294,10 @@ def encode_payload(codec: Codec[Any], payload: Any, what: str) -> bytes:
         raise PayloadError(
             f"{what}: no JSON can be made of its payload", [{"message": str(error), "path": []}]
         ) from error
-    if codec is not _ANY:
-        try:
-            codec.decode(data)
-        except msgspec.MsgspecError as error:
-            raise PayloadError(f"{what}: the payload does not fit", problems(codec.type, data, error)) from error
+    try:
+        codec.decode(data)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise PayloadError(f"{what}: the payload does not fit", problems(codec.type, data, error)) from error
     return data
 
 
@@ -315,6 +331,22 @@ def _reader(function: Function) -> Callable[[bytes | None, bytes | None], tuple[
         return value, {name: item for name, item in given if item is not msgspec.UNSET}
 
     return read
+
+
+def _is_asked_for() -> bool:
+    """Whether someone cancels the running task; if not, a handler awaited something that was cancelled."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # on trio, where asyncio's error means nothing
+        return False
+    return task is None or task.cancelling() > 0
+
+
+def _stray(error: asyncio.CancelledError) -> RuntimeError:
+    """What stands for a cancellation that would end the task of whoever runs the handler, though nobody asked."""
+    stray = RuntimeError("what the handler waited for was cancelled")
+    stray.__cause__ = error
+    return stray
 
 
 def _answer(error: Exception, scope: Scope, request: Request) -> ServiceError:

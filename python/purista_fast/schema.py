@@ -90,6 +90,13 @@ class Signature:
                 f"{what}: an annotation cannot be resolved: {error}. Types must be defined at the top of a module, "
                 "and imported outside `if TYPE_CHECKING`"
             ) from error
+        except (TypeError, AttributeError) as error:
+            raise DefinitionError(
+                f"{what}: its annotations cannot be read: {error}. A handler is a function or a method; wrap a "
+                "partial or a callable object in one"
+            ) from error
+        if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+            raise DefinitionError(f"{what} must not `yield`: a generator would never run")
         self.is_async = inspect.iscoroutinefunction(function)
         self.payload: Codec[Any] | None = None
         self.payload_default: Any = _NO_PAYLOAD

@@ -111,6 +111,8 @@ class Service:
         :raises DefinitionError: if the signature is not a command's or the name is taken.
         """
 
+        before, after = tuple(before), tuple(after)  # an iterator gives its guards only once
+
         def define(handler: Callable[..., Any]) -> Command[..., Any]:
             common = self._common("command", handler, name, before, after, invokes, emits)
             command: Command[..., Any] = Command(**common, success_event=success_event)
@@ -164,6 +166,7 @@ class Service:
             raise DefinitionError(f'overflow must be "wait" or "drop_oldest", not {overflow!r}')
         if concurrency < 1 or queue_size < 1:
             raise DefinitionError(f"concurrency and queue_size must be at least 1, not {concurrency} and {queue_size}")
+        before, after, needs = tuple(before), tuple(after), frozenset(needs)  # an iterator gives them only once
         wanted: dict[str, Any] = {
             "eventName": event.name if event else event_name,
             "principalId": principal_id,
@@ -190,7 +193,7 @@ class Service:
                 concurrency=concurrency,
                 capacity=queue_size,
                 drop_oldest=overflow == "drop_oldest",
-                needs=frozenset(needs),
+                needs=needs,
             )
             self.subscriptions[subscription.name] = subscription
             return subscription
@@ -221,8 +224,8 @@ class Service:
         kind: str,
         function: Callable[..., Any],
         name: str | None,
-        before: Iterable[Guard],
-        after: Iterable[Guard],
+        before: tuple[Guard, ...],
+        after: tuple[Guard, ...],
         invokes: Collection[Command[..., Any]] | None,
         emits: Collection[Event[Any] | str] | None,
     ) -> dict[str, Any]:
@@ -245,8 +248,8 @@ class Service:
             "name": target,
             "signature": Signature(function, what, takes_payload=kind != "timer"),
             "description": inspect.getdoc(function) or "",
-            "before": tuple(before),
-            "after": tuple(after),
+            "before": before,
+            "after": after,
             "invokes": None if invokes is None else frozenset(command.base or command for command in invokes),
             "emits": names(emits),
         }

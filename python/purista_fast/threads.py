@@ -37,7 +37,8 @@ class ThreadPool:
         await self._limiter.acquire_on_behalf_of(place)
         try:
             work = partial(place.work, function, *args, **kwargs)
-            return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._unlimited)
+            (result,) = await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._unlimited)
+            return result
         finally:
             place.left_by_caller()
 
@@ -53,13 +54,14 @@ class _Place:
         self._running = False
         self._abandoned = False
 
-    def work(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+    def work(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> tuple[R]:
+        # In a tuple, for trio refuses functions that return a coroutine, as badly decorated ones do.
         with self._lock:
             if self._abandoned:
                 raise RuntimeError("cancelled before it began")
             self._running = True
         try:
-            return function(*args, **kwargs)
+            return (function(*args, **kwargs),)
         finally:
             self._left_by_thread()
 

@@ -51,7 +51,6 @@ class Workers:
         """Takes a consumer away; what waits in its queue is dropped."""
         crew = self._crews.pop(queue)
         self.dispatcher.unsubscribe(queue)
-        crew.make_room()
         crew.dismiss()
 
     async def wait_for_room(self, queue: int, again: Callable[[], int], timeout: float | None) -> None:
@@ -66,6 +65,8 @@ class Workers:
                 crew = self._crews[queue]
                 await crew.wait_for_room()
                 queue = again()
+                if queue >= 0 and queue != crew.id:
+                    crew.make_room()  # this one waits elsewhere now: its room goes to the next
             return
         name = self._crews[queue].name
         raise UnhandledError(StatusCode.SERVICE_UNAVAILABLE, f"no room in the queue of {name} for {timeout} s")
@@ -94,7 +95,8 @@ class Workers:
     async def _work(self, crew: _Crew) -> None:
         take, queue, consumer = self.dispatcher.take, crew.id, crew.consumer
         batch = _BATCH if consumer.concurrency == 1 else 1
-        while True:
+        # The queue of one that was dismissed may have been given to another.
+        while not crew.dismissed:
             items = take(queue, batch)
             if not items:
                 if not await crew.park():
@@ -174,10 +176,14 @@ class _Crew:
         return not self.dismissed
 
     def dismiss(self) -> None:
-        """Sends the workers home."""
+        """Sends the workers home, and whoever waits for room or for the end on its way."""
         self.dismissed = True
-        while self.parked:
-            self.parked.popleft().set()
+        for waiting in (self.parked, self.rooms):
+            while waiting:
+                waiting.popleft().set()
+        if self.idle is not None:
+            self.idle.set()
+            self.idle = None
 
     def make_room(self) -> None:
         """Wakes as many emitters as there is room for."""

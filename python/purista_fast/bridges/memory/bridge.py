@@ -34,6 +34,7 @@ class MemoryBridge:
         self._endpoints: dict[Address, Endpoint] = {}
         self._routes: dict[Address, Route] = {}
         self._draining = False
+        self._stopped = False
         self._lost_events = 0
         self._timeouts = 0
 
@@ -75,6 +76,8 @@ class MemoryBridge:
 
     async def emit(self, message: Message, timeout: float | None = None) -> None:
         """Puts the message into the queue of every matching subscription; see :class:`EventBridge`."""
+        if self._stopped:
+            raise UnhandledError(StatusCode.SERVICE_UNAVAILABLE, "the application has stopped")
         full = self._dispatcher.offer(message)
         if full >= 0:
             await self._workers.wait_for_room(full, lambda: self._dispatcher.offer(message), timeout)
@@ -86,8 +89,8 @@ class MemoryBridge:
         return left
 
     async def stop(self) -> None:
-        """Nothing to disconnect."""
-        self._draining = True
+        """Takes nothing any more; there is nothing to disconnect."""
+        self._draining = self._stopped = True
 
     def statistics(self) -> dict[str, Any]:
         """Counters and depths; see :class:`EventBridge`."""

@@ -56,7 +56,6 @@ class Outgoing:
 
     def __init__(self, message: Message, prefix: str, expiry: Callable[[], int], *, again: bool) -> None:
         self.message = message
-        self.payload = encode(message)
         self.expiry = expiry
         self.again = again
         self._properties: PublishProperties | None = None
@@ -72,8 +71,9 @@ class Outgoing:
         self.on_settled: Callable[[Outgoing], None] | None = None
         try:
             self.topic = message.topic(prefix)
+            self.payload = encode(message)
         except WireError as error:
-            raise UnhandledError(StatusCode.BAD_REQUEST, f"the message has no MQTT topic: {error}") from error
+            raise UnhandledError(StatusCode.BAD_REQUEST, f"the message cannot travel by MQTT: {error}") from error
 
     def properties(self) -> PublishProperties:
         """Its properties as of now.
