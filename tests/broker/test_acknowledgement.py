@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
+from purista_fast import Context, Event, Service
 from purista_fast._core import Address, Message, encode
 from purista_fast.bridges.base import Consumer
 from purista_fast.bridges.mqtt.events import Delivery, Events
@@ -16,6 +17,7 @@ from purista_fast.bridges.mqtt.intake import Intake
 from purista_fast.bridges.mqtt.state import State
 from purista_fast.bridges.mqtt.subscriptions import Interest
 from purista_fast.bridges.workers import Workers
+from tests.broker.helpers import Bench
 
 pytestmark = pytest.mark.anyio
 SENDER = Address("Test", "1", "here", "node")
@@ -211,3 +213,26 @@ async def test_what_the_code_has_no_more_is_unsubscribed(tmp_path: Path, anyio_b
     await side.events.up(repaired)  # type: ignore[arg-type]
     assert (names(repaired.subscribed), names(repaired.unsubscribed)) == (["other", "two"], ["gone"])
     assert kept()["attempted"] == {}
+
+
+async def test_a_session_without_subscriptions_ends(bench: Bench) -> None:
+    def service(*, listens: bool) -> Service:
+        made = Service("Watch")
+        if listens:
+
+            @made.subscription(Event("happened"))
+            async def on(ctx: Context) -> None: ...
+
+        return made
+
+    async with bench.serve(service(listens=True)) as client:
+        instance = client.instance_id
+    kept = bench.state_dir / "Watch" / instance / "subscriptions.json"
+    assert kept.exists()
+    async with bench.serve(service(listens=False)) as client:
+        assert client.instance_id == instance
+    assert not kept.exists()
+    connects = bench.broker.log.count(f" as {instance} ")
+    async with bench.serve(service(listens=False)):
+        pass
+    assert bench.broker.log.count(f" as {instance} ") == connects, "no events session any more"

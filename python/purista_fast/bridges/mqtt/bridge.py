@@ -164,9 +164,11 @@ class MqttBridge:
         self._routes.clear()
         try:
             await self._control.tap(interest)
-        except Refused as error:
+        except BaseException as error:
             self._workers.remove(interest.queue)
-            raise BridgeError(f"the broker at {self._broker} refuses {error}") from error
+            if isinstance(error, Refused):
+                raise BridgeError(f"the broker at {self._broker} refuses {error}") from error
+            raise
         return remove
 
     async def drain(self, timeout: float) -> int:
@@ -188,8 +190,14 @@ class MqttBridge:
         self._is_draining = True
         events = self._sessions.get("events")
         if events is not None and self._events is not None:
-            keeps = bool(self._events.table.filters)
-            await events.stop(whole_seconds(self._settings.session_expiry) if keeps else 0)
+            if self._events.table.filters:
+                await events.stop(whole_seconds(self._settings.session_expiry))
+            else:
+                # Nothing is subscribed any more: the session of an earlier run ends, if the broker can be told.
+                is_told = events.link is not None
+                await events.stop(0)
+                if is_told:
+                    self._events.forget()
         if "control" in self._sessions:
             await self._sessions["control"].stop(0)
         self._release()

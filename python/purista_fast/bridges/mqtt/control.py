@@ -11,7 +11,7 @@ from ..._core import Message, response_filter
 from ..workers import Workers
 from .calls import Calls
 from .intake import Intake, topic_of
-from .link import Link, LinkLost
+from .link import Link, LinkLost, Refused
 from .properties import identifiers
 from .publisher import Publisher
 from .serving import Serving
@@ -50,15 +50,17 @@ class Control:
         self._before_publishing = before_publishing
         self._taps = Table()
         self._own = Table()
-        self._own.reserve(response_filter(instance_id, prefix=prefix))
+        self._responses = response_filter(instance_id, prefix=prefix)
+        self._own.reserve(self._responses)
         self._link: Link | None = None
 
     async def up(self, link: Link) -> None:
         """Subscribes all there is; then what waits to be published goes out."""
         self._link = link
-        own = self._own.filters.items()
-        commands = [(text, self._own.filters.get(text) or self._own.reserve(text)) for text in self._serving.filters()]
-        await link.subscribe({**dict(own), **dict(commands), **self._taps.filters}.items())
+        # While the application drains, the commands are left out.
+        own = [self._responses, *self._serving.filters()]
+        numbers = {text: self._own.filters.get(text) or self._own.reserve(text) for text in own}
+        await link.subscribe({**numbers, **self._taps.filters}.items())
         await self._before_publishing()
         self._publisher.up(link)
 
@@ -68,8 +70,8 @@ class Control:
         if filters and self._link is not None and self._link.is_up:
             try:
                 await self._link.unsubscribe(filters)
-            except LinkLost:
-                return  # then nothing comes anyway
+            except (LinkLost, Refused):
+                return  # then nothing comes anyway, or what comes is answered with 503
 
     async def tap(self, interest: Interest) -> None:
         """Adds a consumer; while there is no connection it is subscribed with the next."""
@@ -92,7 +94,7 @@ class Control:
         if unwanted and link is not None and link.is_up:
             try:
                 await link.unsubscribe(unwanted)
-            except LinkLost:
+            except (LinkLost, Refused):
                 return
 
     def arrived(self, link: Link, arrived: MQTTMessage) -> None:

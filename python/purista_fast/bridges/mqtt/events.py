@@ -65,6 +65,10 @@ class Events:
         self._stored = self._state.load()
         return self._stored is not None
 
+    def forget(self) -> None:
+        """The session has ended: the next start needs none unless there are subscriptions again."""
+        self._state.forget()
+
     async def up(self, link: Link) -> None:
         """Subscribes what the session lacks, and takes away what the code no longer has."""
         self._switch(link)
