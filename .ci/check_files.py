@@ -15,7 +15,7 @@ CRATES = "registry+https://github.com/rust-lang/crates.io-index"
 def files() -> list[Path]:
     """What is in the repository, or would be with the next commit."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")  # noqa: S603
+    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")  # noqa: S603 - fixed words
     return sorted({ROOT / name for name in names if name and (ROOT / name).is_file()})
 
 

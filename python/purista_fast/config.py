@@ -203,7 +203,7 @@ def _lay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         below = result.get(key)
         both = isinstance(value, Mapping) and isinstance(below, Mapping)
-        result[key] = _lay(below, value) if both else value  # type: ignore[arg-type]
+        result[key] = _lay(below, value) if both else value  # type: ignore[arg-type] # `both` has said so
     return result
 
 

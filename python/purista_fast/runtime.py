@@ -316,7 +316,7 @@ def _reader(function: Function) -> Callable[[bytes | None, bytes | None], tuple[
                 try:
                     value = payload_codec.decode(payload)
                 except (msgspec.MsgspecError, RecursionError) as error:
-                    payload_codec.reject(payload, "payload", error)  # type: ignore[arg-type]
+                    payload_codec.reject(payload, "payload", error)
             elif default is not _MISSING:
                 value = default
             else:
@@ -326,7 +326,7 @@ def _reader(function: Function) -> Callable[[bytes | None, bytes | None], tuple[
         try:
             found = parameter_codec.decode(parameter if parameter is not None else b"{}")
         except (msgspec.MsgspecError, RecursionError) as error:
-            parameter_codec.reject(parameter or b"{}", "parameter", error)  # type: ignore[arg-type]
+            parameter_codec.reject(parameter or b"{}", "parameter", error)
         given = ((name, getattr(found, name)) for name in names)
         return value, {name: item for name, item in given if item is not msgspec.UNSET}
 

@@ -50,7 +50,7 @@ class Codec(Generic[T]):
         """The JSON Schema of the type; ``{}`` (anything) for ``object``."""
         return msgspec.json.schema(self.type, schema_hook=_schema_of_custom)
 
-    def reject(self, data: bytes | None, what: str, error: msgspec.MsgspecError | None = None) -> NoReturn:
+    def reject(self, data: bytes | None, what: str, error: Exception | None = None) -> NoReturn:
         """Raises the error for input that does not fit.
 
         :raises HandledError: always: 400, with every problem as ``{"message", "path"}``.
@@ -139,7 +139,7 @@ def _parameter_codec(keywords: list[inspect.Parameter], hints: Mapping[str, Any]
             fields.append((parameter.name, annotation))
         else:
             # A default that the sender left out is filled in by the handler itself.
-            fields.append((parameter.name, Union[annotation, msgspec.UnsetType], msgspec.UNSET))  # noqa: UP007
+            fields.append((parameter.name, Union[annotation, msgspec.UnsetType], msgspec.UNSET))  # noqa: UP007 - `|` fails for a text
     return Codec(msgspec.defstruct("Parameter", fields, kw_only=True))
 
 

@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ._core import Address, Message
@@ -48,7 +48,7 @@ class TestRuntime:
         answer = self.answers[command.label]
         if isinstance(answer, Exception):
             raise answer
-        return answer(*args, **kwargs) if isinstance(answer, Callable) else answer  # type: ignore[arg-type]
+        return answer(*args, **kwargs) if callable(answer) else answer
 
     async def emit(self, _scope: Scope, _origin: Any, event: Event[Any] | str, payload: Any) -> None:
         """Checks the payload against the event's type and remembers both."""
@@ -75,7 +75,7 @@ def context(
     """
     address = Address("Test", "1", "test", "test")
     runtime = TestRuntime(answers or {})
-    scope = Scope(runtime, address, config=config, resources=resources)  # type: ignore[arg-type]
+    scope = Scope(runtime, address, config=config, resources=resources)  # type: ignore[arg-type] # a stand-in
     scope.is_live = False
     origin = Request(
         sender=address,
