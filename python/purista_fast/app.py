@@ -299,6 +299,13 @@ def _service_config(service: Service, settings: Settings) -> msgspec.Struct | No
 
 def _check_needs(services: tuple[Service, ...], bridge: EventBridge, url: str) -> None:
     for service in services:
+        for function in (*service.commands.values(), *service.subscriptions.values()):
+            if function.durable_events and "disk" not in bridge.capabilities:
+                events = ", ".join(sorted(function.durable_events))
+                raise BridgeError(
+                    f"{function.label} emits {events} with durability='disk', and {url.partition(':')[0]}:// keeps "
+                    "nothing on disk. Choose another bridge.url, or leave the service out by services.enabled"
+                )
         for subscription in service.subscriptions.values():
             lacking = subscription.needs - bridge.capabilities
             if lacking:

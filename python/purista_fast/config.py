@@ -11,8 +11,20 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from .errors import ConfigError
+from .policy import Durability, Overflow, Trust
 
-__all__ = ("AppSettings", "BridgeSettings", "ServicesSettings", "Settings", "StorageSettings", "fill", "load")
+__all__ = (
+    "AppSettings",
+    "BridgeSettings",
+    "DeadLetterSettings",
+    "OutboxSettings",
+    "RetrySettings",
+    "ServicesSettings",
+    "Settings",
+    "StorageSettings",
+    "fill",
+    "load",
+)
 
 S = TypeVar("S", bound=msgspec.Struct)
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -89,6 +101,51 @@ class StorageSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         return Path(base) / "purista-fast"
 
 
+class OutboxSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[outbox]``: events on disk that the broker has not taken yet, or may not have saved yet."""
+
+    durability: Durability = "broker"
+    """``"broker"``: an event goes to disk only if the broker does not acknowledge it in time; ``"disk"``: always."""
+    overflow: Overflow = "reject"
+    """What happens to an event for which there is no room: ``"reject"``, ``"drop_oldest"``, ``"drop_newest"`` or
+    ``"block"``."""
+    spill_after: Seconds = 2.0
+    """How long the broker may take to acknowledge an event, or be away, before events go to disk."""
+    hold: Seconds = 60.0
+    """How long ``durability = "disk"`` keeps an event after the broker has acknowledged it: longer than the broker
+    takes to save."""
+    max_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 64 * 1024 * 1024
+    """How much may wait, in bytes."""
+    max_messages: Count = 100_000
+    """How many events may wait."""
+    max_age: Seconds = 30 * 86400.0
+    """How long an event may wait, in powered time."""
+    trust_clock: Trust = "auto"
+    """Whether the wall clock counts for the age: as the kernel says, always, never."""
+
+
+class RetrySettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[retries]``: messages on disk that subscriptions have still to handle, or to try again."""
+
+    ack_within: Seconds = 30.0
+    """How long a message may wait for its handlers before it moves to disk and is acknowledged."""
+    max_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 64 * 1024 * 1024
+    """How much may wait, in bytes; then the broker holds the rest."""
+    max_messages: Count = 100_000
+    """How many messages may wait; then the broker holds the rest."""
+
+
+class DeadLetterSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[dead_letters]``: messages on disk that were given up."""
+
+    event: str | None = None
+    """The name of an event that tells of each; unset: none is told."""
+    max_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 16 * 1024 * 1024
+    """How much is kept, in bytes; the oldest go first."""
+    max_messages: Count = 10_000
+    """How many are kept; the oldest go first."""
+
+
 class ServicesSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[services]``: what this instance runs."""
 
@@ -111,6 +168,9 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     bridge: BridgeSettings = msgspec.field(default_factory=BridgeSettings)
     storage: StorageSettings = msgspec.field(default_factory=StorageSettings)
+    outbox: OutboxSettings = msgspec.field(default_factory=OutboxSettings)
+    retries: RetrySettings = msgspec.field(default_factory=RetrySettings)
+    dead_letters: DeadLetterSettings = msgspec.field(default_factory=DeadLetterSettings)
     services: ServicesSettings = msgspec.field(default_factory=ServicesSettings)
     app: AppSettings = msgspec.field(default_factory=AppSettings)
     config: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
@@ -35,7 +36,7 @@ class Context(Generic[ConfigT, ResourcesT]):
     ``Context[Config, Resources]`` gives types to ``config`` and ``resources``.
     """
 
-    __slots__ = ("_origin", "_scope")
+    __slots__ = ("_ordinals", "_origin", "_scope")
 
     if not TYPE_CHECKING:
 
@@ -43,9 +44,11 @@ class Context(Generic[ConfigT, ResourcesT]):
             """``Context[Config]`` and ``Context[Config, Resources]``: the standard library knows no defaults yet."""
             return GenericAlias(cls, types)
 
-    def __init__(self, scope: Scope, origin: Request | Message) -> None:
+    def __init__(self, scope: Scope, origin: Request | Message, ordinals: Iterator[int] | None = None) -> None:
         self._scope = scope
         self._origin = origin
+        self._ordinals = ordinals
+        """Numbers the events that a subscription emits, so that their ids are the same when it is tried again."""
 
     @property
     def is_live(self) -> bool:
@@ -117,14 +120,32 @@ class Context(Generic[ConfigT, ResourcesT]):
     def emit(self, event: Event[Any] | str, payload: Any = None, /) -> Coroutine[Any, Any, None]:
         """Emits an event; trace, principal and tenant go with it. What a return promises is the bridge's to say.
 
+        In a subscription the event's id follows from that of the message at hand and from how many were emitted before
+        it: when the handler is tried again, its events are recognised as the same.
+
         :raises PayloadError: if the payload does not fit the event's type.
-        :raises UnhandledError: 503 if a queue stayed full for ``queue_timeout``.
+        :raises UnhandledError: 503 if a queue stayed full for ``queue_timeout``; 507 if there is no room to keep it.
+        :raises BridgeError: if it has to be on disk (``durability="disk"``), and the bridge has none.
         :raises DefinitionError: if the handler has an ``emits`` list without this event.
         """
-        return self._scope.runtime.emit(self._scope, self._origin, event, payload)
+        origin, scope = self._origin, self._scope
+        if self._ordinals is None or not isinstance(origin, Message):
+            return scope.runtime.emit(scope, origin, event, payload)
+        message_id = derived_id(origin, scope.label, next(self._ordinals))
+        return scope.runtime.emit(scope, origin, event, payload, message_id)
 
     def __repr__(self) -> str:
         return f"<Context of {self._scope.label}, trace {self.trace_id}>"
+
+
+def derived_id(message: Message, label: str, ordinal: int) -> str:
+    """The id of an event that a subscription emits: the same one whenever it handles the same message again.
+
+    :param label: the subscription.
+    :param ordinal: the how-manieth event of this run it is.
+    """
+    cause = f"{message.message_type} {message.id} {message.event_name} {label} {ordinal}"
+    return hashlib.blake2b(cause.encode(), digest_size=16).hexdigest()
 
 
 class _Logger(logging.LoggerAdapter[logging.Logger]):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ._core import snake_case
 from .errors import DefinitionError
+from .policy import DEFAULT_RETRY, Durability, Keeping, Overflow, Retry
 from .schema import Codec, Signature
 
 if TYPE_CHECKING:
@@ -28,24 +29,54 @@ Guard = Callable[["Context[Any, Any]", Any, Mapping[str, Any]], Awaitable[None]]
 
 
 class Event(Generic[T]):
-    """An event: its name on the wire, and the type of its payload.
+    """An event: its name on the wire, the type of its payload, and how it is kept while it cannot be sent.
 
     >>> Event("readingStored", dict[str, float])
     Event('readingStored', dict[str, float])
 
-    :raises DefinitionError: if the name is empty or the type unknown to msgspec.
+    :param durability: ``"disk"`` has it on disk before ``emit`` returns, ``"broker"`` only if the broker does not
+        acknowledge it in time; ``[outbox]`` decides unless given. A bridge without a disk refuses to start.
+    :param ordered: whether it waits for earlier events of its name that are on disk still.
+    :param overflow: what happens if there is no room on disk: ``"reject"`` raises 507, ``"drop_oldest"`` drops the
+        oldest of this name, ``"drop_newest"`` this one, ``"block"`` waits; ``[outbox]`` decides unless given.
+    :raises DefinitionError: if the name is empty, the type unknown to msgspec, or the rest none of these.
     """
 
-    __slots__ = ("codec", "name")
+    __slots__ = ("codec", "keeping", "name")
 
     # Two of them, because mypy infers nothing from a union with Any.
     @overload
-    def __init__(self, name: str, type: type[T]) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        type: type[T],
+        *,
+        durability: Durability | None = ...,
+        ordered: bool = ...,
+        overflow: Overflow | None = ...,
+    ) -> None: ...
     @overload
-    def __init__(self: Event[Any], name: str, type: Any = ...) -> None: ...
-    def __init__(self, name: str, type: Any = Any) -> None:
+    def __init__(
+        self: Event[Any],
+        name: str,
+        type: Any = ...,
+        *,
+        durability: Durability | None = ...,
+        ordered: bool = ...,
+        overflow: Overflow | None = ...,
+    ) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        type: Any = Any,
+        *,
+        durability: Durability | None = None,
+        ordered: bool = True,
+        overflow: Overflow | None = None,
+    ) -> None:
         self.name = check_name(name, "an event")
         self.codec: Codec[T] = Codec(type)
+        self.keeping = Keeping(durability, ordered, overflow)
 
     def __repr__(self) -> str:
         annotation = self.codec.type
@@ -67,6 +98,8 @@ class Function:
     after: tuple[Guard, ...] = ()
     invokes: frozenset[Command[..., Any]] | None = None
     emits: frozenset[str] | None = None
+    durable_events: frozenset[str] = frozenset()
+    """The events that it is known to emit which have to be on disk."""
 
     @property
     def label(self) -> str:
@@ -147,6 +180,8 @@ class Subscription(Function, Generic[P, R]):
     concurrency: int = 1
     capacity: int = 1000
     drop_oldest: bool = False
+    retry: Retry = DEFAULT_RETRY
+    deduplicate: bool = False
     needs: frozenset[Capability] = frozenset()
 
     def __call__(self, ctx: Context[Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
@@ -239,6 +274,11 @@ def check_name(name: object, what: str) -> str:
     if not snake_case(name).replace("_", "").isalnum():
         raise DefinitionError(f"the name of {what} needs letters or digits, {name!r} cannot be part of a topic")
     return name
+
+
+def durable(events: Iterable[Event[Any] | str | None]) -> frozenset[str]:
+    """The names of the events among these that have to be on disk."""
+    return frozenset(e.name for e in events if isinstance(e, Event) and e.keeping.durability == "disk")
 
 
 def names(events: Collection[Event[Any] | str] | None) -> frozenset[str] | None:

@@ -131,6 +131,9 @@ class ServiceError(PuristaError):
     ``trace_id`` is that of the failed message, if it is known.
     """
 
+    is_final = False
+    """Whether the same message would fail again, however often it is tried."""
+
     def __init__(
         self,
         status: int = StatusCode.INTERNAL_SERVER_ERROR,

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +17,8 @@ from .bridges.base import Consumer, Endpoint, EventBridge, Request
 from .bridges.messages import command_message
 from .context import Context
 from .definition import Command, Event, Function, Subscription, Timer
-from .errors import DefinitionError, HandledError, PayloadError, ServiceError, StatusCode, UnhandledError
+from .errors import BridgeError, DefinitionError, HandledError, PayloadError, ServiceError, StatusCode, UnhandledError
+from .policy import DEFAULT_KEEPING
 from .schema import Codec, Signature, problems
 from .threads import ThreadPool
 
@@ -115,9 +117,23 @@ class Runtime:
             scope.logger.error("%s: the answer of %s does not fit its schema: %s", scope.label, base.label, error)
             raise UnhandledError(trace_id=origin.trace_id) from error
 
-    async def emit(self, scope: Scope, origin: Request | Message, event: Event[Any] | str, payload: Any) -> None:
-        """Emits an event; see :meth:`Context.emit`."""
-        name, codec = (event.name, event.codec) if isinstance(event, Event) else (event, _ANY)
+    async def emit(
+        self,
+        scope: Scope,
+        origin: Request | Message,
+        event: Event[Any] | str,
+        payload: Any,
+        message_id: str | None = None,
+    ) -> None:
+        """Emits an event; see :meth:`Context.emit`.
+
+        :raises BridgeError: if it has to be on disk, and the bridge has none.
+        """
+        name, codec, keeping = event if isinstance(event, str) else event.name, _ANY, DEFAULT_KEEPING
+        if isinstance(event, Event):
+            codec, keeping = event.codec, event.keeping
+            if keeping.durability == "disk" and "disk" not in self.bridge.capabilities:
+                raise BridgeError(f'{scope.label} emits {name!r} with durability="disk", but the bridge keeps nothing')
         if scope.emits is not None and name not in scope.emits:
             raise DefinitionError(f"{scope.label} may not emit {name!r}: it is not in its `emits` list")
         message = Message(
@@ -125,12 +141,13 @@ class Runtime:
             sender=scope.address,
             payload=encode_payload(codec, payload, f"event {name!r}"),
             event_name=name,
+            id=message_id,
             trace_id=origin.trace_id,
             principal_id=origin.principal_id,
             tenant_id=origin.tenant_id,
             traceparent=new_traceparent(origin.traceparent),
         )
-        await self.bridge.emit(message, scope.emit_timeout)
+        await self.bridge.emit(message, scope.emit_timeout, keeping)
 
     # --- inwards: what the bridge runs
 
@@ -165,6 +182,7 @@ class Runtime:
             address=scope.address,
             execute=execute,
             success_event=command.success_event.name if command.success_event else None,
+            keeping=command.success_event.keeping if command.success_event else DEFAULT_KEEPING,
             schema=function_added(signature),
         )
 
@@ -180,14 +198,14 @@ class Runtime:
                     payload, parameter = read(*message.call())
                 else:
                     payload, parameter = read(message.payload, None)
-                ctx: Context[Any, Any] = Context(scope, message)
+                ctx: Context[Any, Any] = Context(scope, message, count(1))
                 for guard in before:
                     await guard(ctx, payload, parameter)
                 value = await call(ctx, payload, parameter)
                 for guard in after:
                     await guard(ctx, value, parameter)
                 if result_event is not None:
-                    await self.emit(scope, message, result_event, value)
+                    await ctx.emit(result_event, value)
             except asyncio.CancelledError as error:
                 if _is_asked_for():
                     raise
@@ -202,6 +220,8 @@ class Runtime:
             concurrency=subscription.concurrency,
             capacity=subscription.capacity,
             drop_oldest=subscription.drop_oldest,
+            retry=subscription.retry,
+            deduplicate=subscription.deduplicate,
         )
 
     async def tick(self, timer: Timer, scope: Scope) -> None:

@@ -59,7 +59,9 @@ class Codec(Generic[T]):
             found: list[dict[str, Any]] = [{"message": "Required", "path": []}]
         else:
             found = problems(self.type, data, error)
-        raise HandledError(StatusCode.BAD_REQUEST, f"input validation for {what} failed:", found)
+        error = HandledError(StatusCode.BAD_REQUEST, f"input validation for {what} failed:", found)
+        error.is_final = True
+        raise error
 
 
 def _schema_of_custom(annotation: Any) -> dict[str, Any]:

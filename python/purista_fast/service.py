@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar,
 import msgspec
 
 from ._core import WireError, subscription_filter
-from .definition import Command, Event, Guard, Subscription, Timer, check_name, names
+from .definition import Command, Event, Guard, Subscription, Timer, check_name, durable, names
 from .errors import DefinitionError
+from .policy import DEFAULT_RETRY, Retry
 from .schema import Signature
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Service:
         def define(handler: Callable[..., Any]) -> Command[..., Any]:
             common = self._common("command", handler, name, before, after, invokes, emits)
             command: Command[..., Any] = Command(**common, success_event=success_event)
+            command.durable_events |= durable([success_event])
             self.commands[command.name] = command
             return command
 
@@ -138,6 +140,8 @@ class Service:
         concurrency: int = 1,
         queue_size: int = 1000,
         overflow: Literal["wait", "drop_oldest"] = "wait",
+        retry: Retry | None = None,
+        deduplicate: bool = False,
         needs: Iterable[Capability] = (),
         before: Iterable[Guard] = (),
         after: Iterable[Guard] = (),
@@ -157,6 +161,10 @@ class Service:
         :param concurrency: how many messages are handled at the same time; 1 keeps their order.
         :param queue_size: how many messages may wait here.
         :param overflow: what happens when they are more: the emitter waits, or the oldest is dropped and counted.
+        :param retry: how often it is tried when it fails, on a bridge that tries again (``mqtt://``); five times unless
+            given. Where it is given, a bridge that does not refuses to start.
+        :param deduplicate: whether a message with an id that was handled is left out. The last 10,000 ids are
+            remembered on disk, at the cost of a write for each message; only on a bridge that has a disk.
         :param needs: what the bridge must be capable of; the application refuses to start on any other.
         :raises DefinitionError: if the signature is not a subscription's, the filter empty, or the name taken.
         """
@@ -167,6 +175,10 @@ class Service:
         if concurrency < 1 or queue_size < 1:
             raise DefinitionError(f"concurrency and queue_size must be at least 1, not {concurrency} and {queue_size}")
         before, after, needs = tuple(before), tuple(after), frozenset(needs)  # an iterator gives them only once
+        if retry is not None and retry.block and concurrency > 1:
+            raise DefinitionError(f"Retry(block=True) keeps the order, concurrency={concurrency} gives it up")
+        if retry is not None or deduplicate:
+            needs |= {"retry"}
         wanted: dict[str, Any] = {
             "eventName": event.name if event else event_name,
             "principalId": principal_id,
@@ -193,8 +205,11 @@ class Service:
                 concurrency=concurrency,
                 capacity=queue_size,
                 drop_oldest=overflow == "drop_oldest",
+                retry=retry or DEFAULT_RETRY,
+                deduplicate=deduplicate,
                 needs=needs,
             )
+            subscription.durable_events |= durable([result_event])
             self.subscriptions[subscription.name] = subscription
             return subscription
 
@@ -252,6 +267,7 @@ class Service:
             "after": after,
             "invokes": None if invokes is None else frozenset(command.base or command for command in invokes),
             "emits": names(emits),
+            "durable_events": durable(emits or ()),
         }
 
 

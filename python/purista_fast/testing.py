@@ -50,7 +50,9 @@ class TestRuntime:
             raise answer
         return answer(*args, **kwargs) if callable(answer) else answer
 
-    async def emit(self, _scope: Scope, _origin: Any, event: Event[Any] | str, payload: Any) -> None:
+    async def emit(
+        self, _scope: Scope, _origin: Any, event: Event[Any] | str, payload: Any, _message_id: str | None = None
+    ) -> None:
         """Checks the payload against the event's type and remembers both."""
         name = event.name if isinstance(event, Event) else event
         if isinstance(event, Event):

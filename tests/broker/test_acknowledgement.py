@@ -2,22 +2,27 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 
 from purista_fast import Context, Event, Service
 from purista_fast._core import Address, Message, encode
 from purista_fast.bridges.base import Consumer
-from purista_fast.bridges.mqtt.events import Delivery, Events
 from purista_fast.bridges.mqtt.intake import Intake
+from purista_fast.bridges.mqtt.lanes import Item
+from purista_fast.bridges.mqtt.publisher import Publisher
 from purista_fast.bridges.mqtt.state import State
+from purista_fast.bridges.mqtt.store import Store
 from purista_fast.bridges.mqtt.subscriptions import Interest
 from purista_fast.bridges.workers import Workers
-from tests.broker.helpers import Bench
+from purista_fast.config import load
+from tests.broker.helpers import Bench, until
 
 pytestmark = pytest.mark.anyio
 SENDER = Address("Test", "1", "here", "node")
@@ -49,7 +54,11 @@ class Side:
 
     def __init__(self, tmp_path: Path, **consumers: str) -> None:
         self.workers = Workers(self._run)
-        self.events = Events(Intake("purista"), State(tmp_path, "node"), self.workers)
+        settings = load(None, environ={})
+        publisher = Publisher(max_packet_size=10_000, where="the broker")
+        state = State(tmp_path, "node")
+        self.store = Store(settings, state, publisher, self.workers, Intake("purista"), lambda _event: None)
+        self.events = self.store.events
         self.taken: list[tuple[str, str]] = []
         self._gates: dict[tuple[str, str], anyio.Event] = {}
         (tmp_path / "node").mkdir(exist_ok=True)
@@ -58,19 +67,25 @@ class Side:
                 address=Address("Watch", "1", target, "node"),
                 subscription={"eventName": event},
                 message_types=("customMessage",),
-                handle=self._nothing,
+                handle=partial(self._handle, target),
                 concurrency=100,
             )
-            self.events.table.add(Interest(consumer, self.workers.add(consumer, 1000), "purista"))
+            interest = Interest(consumer, self.workers.add(consumer, 1000), "purista")
+            self.events.table.add(interest)
+            self.store.spool.add(interest)
 
-    async def _nothing(self, message: Message) -> None: ...
+    async def start(self, tasks: TaskGroup) -> None:
+        await self.store.open(tasks)
+        self.workers.start(tasks)
+        self.store.start(tasks)
 
-    async def _run(self, consumer: Consumer, item: tuple[Delivery, Message]) -> None:
-        delivery, message = item
-        key = (consumer.address.service_target, message.id or "")
+    async def _handle(self, target: str, message: Message) -> None:
+        key = (target, message.id or "")
         self.taken.append(key)
         await self._gate(key).wait()
-        self.events.finished(delivery)
+
+    async def _run(self, consumer: Consumer, item: Item) -> None:
+        await self.store.spool.attempts.run(consumer, item, lambda *_: None)
 
     def _gate(self, key: tuple[str, str]) -> anyio.Event:
         return self._gates.setdefault(key, anyio.Event())
@@ -109,8 +124,9 @@ class Side:
 async def side(tmp_path: Path, anyio_backend: str) -> Any:
     async with anyio.create_task_group() as tasks:
         made = Side(tmp_path, one="happened", two="happened", other="else")
-        made.workers.start(tasks)
+        await made.start(tasks)
         yield made
+        await made.store.close()
         tasks.cancel_scope.cancel()
 
 
@@ -133,12 +149,11 @@ async def test_what_is_refused_waits_for_its_turn_as_well(side: Side, caplog: py
     await side.come(link, 3, "c", "unknown")
     assert link.acknowledged == []
     await side.finish("other", "a")
-    assert link.acknowledged == [1, 2, 3]
+    await until(lambda: link.acknowledged == [1, 2, 3])
     assert "forged topic" in caplog.text
     assert side.events.unknown == 1
-    report = next(r.getMessage() for r in caplog.records if "no more" in r.getMessage())
-    assert "message c came for the subscriptions [77]" in report
-    assert "acknowledged without being handled" in report
+    assert "dead letter 1: unknown purista/" in caplog.text
+    assert "nobody here subscribes [77] any more" in caplog.text
 
 
 async def test_after_a_break_what_runs_still_is_not_run_twice(side: Side) -> None:

@@ -59,29 +59,37 @@ async def test_what_was_confirmed_is_handled_over_restarts_of_the_broker(own_ben
             assert order == sorted(order)
 
 
-async def test_without_a_broker_an_invocation_ends_with_504_and_an_emit_with_503(
+async def test_without_a_broker_an_invocation_ends_with_504_and_an_emit_is_kept(
     own_bench: Callable[..., Bench],
 ) -> None:
     bench = own_bench({"emit_timeout": 0.3})
     service = Service("Ping")
+    got: list[int] = []
+
+    @service.subscription(numbered)
+    async def on(ctx: Context, payload: int) -> None:
+        got.append(payload)
 
     @service.command
     async def ping(ctx: Context) -> str:
         return "pong"
 
-    async with bench.serve(service, queue_timeout=0.2) as client:
+    async with bench.serve(service, queue_timeout=0.2) as client, bench.connect() as stateless:
         await anyio.to_thread.run_sync(bench.broker.stop)
-        await until(lambda: not client.statistics()["connected"])
+        await until(lambda: not client.statistics()["connected"] and not stateless.statistics()["connected"])
         with pytest.raises(UnhandledError) as caught:
             await client.invoke(ping.using(timeout=0.3))
         assert int(caught.value.status) == 504
         with pytest.raises(UnhandledError) as caught:
-            await client.emit(numbered, 1)
+            await stateless.emit(numbered, 1)
         assert int(caught.value.status) == 503
         assert "no connection to 127.0.0.1" in caught.value.message
+        await client.emit(numbered, 2)
+        assert client.statistics()["outbox"]["messages"] == 1
         await anyio.to_thread.run_sync(bench.broker.start)
         await until(lambda: client.statistics()["connected"])
         assert await client.invoke(ping) == "pong"
+        await until(lambda: got == [2] and not client.statistics()["outbox"]["messages"])
 
 
 async def test_a_stop_without_a_broker_does_not_wait_for_it(own_bench: Callable[..., Bench]) -> None:

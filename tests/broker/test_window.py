@@ -39,7 +39,7 @@ class PlayedLink:
         self.on_acknowledged: Any = None
         self._mids: Iterator[int] = iter(range(1, 1000))
 
-    def publish(self, topic: str, payload: bytes, properties: PublishProperties) -> int:
+    def publish(self, topic: str, payload: bytes, properties: PublishProperties, *, retain: bool = False) -> int:
         if not self.is_up:
             raise LinkLost
         assert properties.pack()

@@ -10,12 +10,14 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from .._core import Address, Message
+from ..policy import DEFAULT_KEEPING, DEFAULT_RETRY, Keeping, Retry
 
 __all__ = ("Capability", "Consumer", "Endpoint", "EventBridge", "Request")
 
-Capability = Literal["durable", "shared", "remote"]
+Capability = Literal["durable", "shared", "remote", "disk", "retry"]
 """What a service may ask of a bridge: ``durable`` keeps an event over a restart of the subscriber, ``shared`` shares
-the load between instances, ``remote`` reaches other processes."""
+the load between instances, ``remote`` reaches other processes, ``disk`` keeps an event over a restart of the emitter
+(``Event(durability="disk")``), ``retry`` tries failing subscriptions again."""
 
 
 class Request(msgspec.Struct, kw_only=True):
@@ -54,6 +56,8 @@ class Endpoint:
     """
     success_event: str | None = None
     """The event name that a success response carries."""
+    keeping: Keeping = DEFAULT_KEEPING
+    """How that event is kept."""
     schema: Mapping[str, Any] = field(default_factory=dict)
     """What ``infoServiceFunctionAdded`` tells others about it."""
 
@@ -75,6 +79,10 @@ class Consumer:
     """How many messages are handled at the same time; 1 keeps their order."""
     capacity: int = 1000
     """How many messages may wait."""
+    retry: Retry = DEFAULT_RETRY
+    """How often it is tried, on a bridge that tries again."""
+    deduplicate: bool = False
+    """Whether a message whose id it has handled is left out."""
     drop_oldest: bool = False
     """Whether the oldest waiting message makes room for a new one; otherwise the emitter waits."""
 
@@ -115,11 +123,13 @@ class EventBridge(Protocol):
         """
         ...
 
-    async def emit(self, message: Message, timeout: float | None = None) -> None:
+    async def emit(self, message: Message, timeout: float | None = None, keeping: Keeping = DEFAULT_KEEPING) -> None:
         """Hands a message over; what a return promises is the bridge's to say.
 
         :param timeout: how long to wait for room, in seconds; ``None`` for as long as it takes.
-        :raises UnhandledError: 503 if there was no room in time, with the name of the full queue.
+        :param keeping: how an event is kept that cannot go on now, on a bridge that can keep events.
+        :raises UnhandledError: 503 if there was no room in time, with the name of the full queue; 507 if there is no
+            room to keep it.
         """
         ...
 

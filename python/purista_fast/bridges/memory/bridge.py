@@ -9,6 +9,7 @@ from anyio.abc import TaskGroup
 
 from ..._core import Address, Message, new_id
 from ...errors import DefinitionError, ServiceError, StatusCode, UnhandledError
+from ...policy import DEFAULT_KEEPING, Keeping
 from ..base import Capability, Consumer, Endpoint, Request
 from ..deadline import limiter
 from ..messages import command_message, response_message, subscription_error, timeout_message
@@ -74,8 +75,9 @@ class MemoryBridge:
             return self._invoke_observed(route, request)
         return self._limited(route.endpoint.execute(request), request)
 
-    async def emit(self, message: Message, timeout: float | None = None) -> None:
+    async def emit(self, message: Message, timeout: float | None = None, keeping: Keeping = DEFAULT_KEEPING) -> None:
         """Puts the message into the queue of every matching subscription; see :class:`EventBridge`."""
+        del keeping  # nothing here outlives the process; what asks for that does not start
         if self._stopped:
             raise UnhandledError(StatusCode.SERVICE_UNAVAILABLE, "the application has stopped")
         full = self._dispatcher.offer(message)

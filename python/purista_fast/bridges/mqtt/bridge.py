@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 from ..._core import Address, Message, WireError, new_id, response_filter, snake_case
 from ...config import Settings
 from ...errors import BridgeError, ConfigError, DefinitionError, StatusCode, UnhandledError
+from ...policy import DEFAULT_KEEPING, Keeping
 from ..base import Capability, Consumer, Endpoint, Request
 from ..deadline import limiter
 from ..messages import command_message, logger, response_message, subscription_error, timeout_message
@@ -21,14 +22,15 @@ from ..workers import Workers
 from .broker import Broker
 from .calls import Calls
 from .control import Control
-from .events import Delivery, Events
 from .intake import Intake
+from .lanes import Item
 from .link import Connect, Refused
 from .properties import event_expiry, whole_seconds
 from .publisher import Outgoing, Publisher
 from .serving import Serving
 from .session import Session
 from .state import State, check_instance_id, random_id
+from .store import Store
 from .subscriptions import Interest
 from .will import make_will
 
@@ -53,7 +55,7 @@ class MqttBridge:
     :raises BridgeError: if the instance id cannot be kept.
     """
 
-    capabilities: frozenset[Capability] = frozenset({"durable", "shared", "remote"})
+    capabilities: frozenset[Capability] = frozenset({"durable", "shared", "remote", "disk", "retry"})
 
     def __init__(self, settings: Settings, *, name: str) -> None:
         bridge = self._settings = settings.bridge
@@ -76,6 +78,12 @@ class MqttBridge:
             queue_timeout=bridge.queue_timeout,
             message_expiry=bridge.message_expiry,
         )
+        self._store = (
+            Store(settings, self._state, self._publisher, self._workers, self._intake, self._send_event)
+            if self._state
+            else None
+        )
+        self._events = self._store.events if self._store else None
         self._control = Control(
             self.instance_id,
             bridge.prefix,
@@ -84,9 +92,9 @@ class MqttBridge:
             calls=self._calls,
             serving=self._serving,
             workers=self._workers,
+            outbox=self._store.outbox if self._store else None,
             before_publishing=self._subscriptions_first,
         )
-        self._events = Events(self._intake, self._state, self._workers) if self._state else None
         self._subscribers: list[Address] = []
         self._sessions: dict[str, Session] = {}
         self._routes: dict[Address, Route | None] = {}
@@ -103,11 +111,12 @@ class MqttBridge:
 
     def listen(self, consumer: Consumer) -> None:
         """Adds a subscription; see :class:`EventBridge`."""
-        if self._events is None:
+        if self._store is None:
             raise DefinitionError(f"an application called {self._name!r} has no state, so it can have no subscriptions")
         # The broker sends no more than that, so no queue is ever full.
         interest = self._add(consumer, 2 * self._settings.receive_maximum + 100)
-        self._events.table.add(interest)
+        self._store.events.table.add(interest)
+        self._store.spool.add(interest)
         self._subscribers.append(consumer.address)
 
     async def start(self, tasks: TaskGroup) -> None:
@@ -117,12 +126,16 @@ class MqttBridge:
         if self._state is not None:
             self._state.lock()
         try:
+            if self._store is not None:
+                await self._store.open(tasks)
             self._workers.start(tasks)
             self._serving.start(tasks)
             await self._connect(tasks)
             tasks.start_soon(self._calls.keep_deadlines)
+            if self._store is not None:
+                self._store.start(tasks)
         except BaseException:
-            self._release()
+            await self._release()
             raise
 
     def invoke(self, request: Request) -> Awaitable[bytes]:
@@ -140,13 +153,18 @@ class MqttBridge:
             return self._invoke_and_tell(route.endpoint, request)
         return self._limited(route.endpoint.execute(request), request)
 
-    async def emit(self, message: Message, timeout: float | None = None) -> None:
-        """Publishes a message and waits for the broker's acknowledgement; see :class:`EventBridge`.
+    async def emit(self, message: Message, timeout: float | None = None, keeping: Keeping = DEFAULT_KEEPING) -> None:
+        """Hands an event to the broker, or keeps it on disk; see :class:`EventBridge`.
 
-        :raises UnhandledError: 503 if there was no room in the send window in time, or no connection; 504 if the
-            broker did not acknowledge within ``bridge.emit_timeout``, so that nobody knows; 400, 403, 413 or 507 as the
+        A client without state, and a message that is no event, have no outbox: these wait for the broker.
+
+        :raises UnhandledError: 507 or 503 if it could not be kept; 503 without an outbox if there was no room in the
+            send window in time, or no connection; 504 if nobody knows whether it will arrive; 400, 403 or 413 as the
             broker refuses it.
         """
+        if self._store is not None and message.event_name is not None:
+            await self._store.outbox.emit(message, keeping, timeout)
+            return
         entry = self._outgoing(message)
         self._publisher.post(entry)
         await self._publisher.admitted(entry, timeout)
@@ -174,8 +192,9 @@ class MqttBridge:
     async def drain(self, timeout: float) -> int:
         """Takes nothing more from the broker and finishes what runs; see :class:`EventBridge`."""
         end = anyio.current_time() + timeout
-        if self._events is not None:
-            self._events.is_draining = True
+        if self._store is not None:
+            self._store.events.is_draining = self._store.spool.is_draining = True
+            self._store.spool.attempts.leave()
         self._serving.is_draining = True
         self._routes.clear()
         with anyio.move_on_after(timeout):
@@ -200,7 +219,7 @@ class MqttBridge:
                     self._events.forget()
         if "control" in self._sessions:
             await self._sessions["control"].stop(0)
-        self._release()
+        await self._release()
 
     def statistics(self) -> dict[str, Any]:
         """Counters and depths; see :class:`EventBridge`."""
@@ -222,7 +241,7 @@ class MqttBridge:
             "lost_success_events": self._lost_events,
             "lost_reports": self._lost_aside,
             "rejected": dict(self._intake.rejected),
-            **(self._events.statistics() if self._events else {}),
+            **(self._store.statistics() if self._store else {}),
             "subscriptions": self._workers.statistics(),
         }
 
@@ -277,8 +296,11 @@ class MqttBridge:
         """The services that run here, by name and version."""
         return sorted({names(address)[:2] for address in (*self._serving.endpoints, *self._subscribers)})
 
-    def _release(self) -> None:
+    async def _release(self) -> None:
         self._calls.fail_all("the application has stopped")
+        if self._store is not None:
+            with anyio.CancelScope(shield=True):
+                await self._store.close()
         if self._state is not None:
             self._state.release()
 
@@ -293,17 +315,20 @@ class MqttBridge:
             self._workers.dispatcher.listen(queue, {**consumer.subscription, **narrowed})
         return interest
 
-    async def _run(self, consumer: Consumer, item: tuple[Delivery | None, Message]) -> None:
-        delivery, message = item
+    async def _run(self, consumer: Consumer, item: Item | Message) -> None:
+        if isinstance(item, Item):
+            assert self._store is not None
+            await self._store.spool.attempts.run(consumer, item, self._report)
+            return
         try:
-            await consumer.handle(message)
+            await consumer.handle(item)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
-            fate = ", acknowledged nevertheless (retries come with the outbox)" if delivery is not None else ""
-            report = subscription_error(consumer, message, error, fate)
-            if message.message_type != "infoSubscriptionError":
-                self._send_aside(report)
-        if delivery is not None and self._events is not None:
-            self._events.finished(delivery)
+            self._report(consumer, item, error, "")
+
+    def _report(self, consumer: Consumer, message: Message, error: Exception, fate: str) -> None:
+        report = subscription_error(consumer, message, error, fate)
+        if message.message_type != "infoSubscriptionError":
+            self._send_aside(report)
 
     # --- publishing
 
@@ -318,6 +343,15 @@ class MqttBridge:
             return
         self._aside += 1
         self._tasks.start_soon(self._emit_aside, message)
+
+    def _send_event(self, message: Message) -> None:
+        """Publishes an event that nobody waits for."""
+        assert self._store is not None
+        try:
+            self._store.outbox.begin(message, DEFAULT_KEEPING)
+        except UnhandledError as error:
+            self._lost_events += 1
+            logger.error("event %r was not sent: %s", message.event_name, error)
 
     async def _emit_aside(self, message: Message) -> None:
         try:
@@ -354,16 +388,23 @@ class MqttBridge:
         if len(echoes) >= _ECHOES:
             echoes.pop(next(iter(echoes)))
         echoes[response.correlation_id or ""] = None
-        # The answer is decided: room for its event is waited for outside the deadline, and its lack changes nothing.
+        # The answer is decided: what becomes of its event changes nothing.
         try:
-            entry = self._outgoing(response)
-            entry.on_settled = self._told
-            self._publisher.post(entry)
-            await self._publisher.admitted(entry, self._settings.queue_timeout)
+            await self._tell(response, endpoint.keeping)
         except UnhandledError as error:
             self._lost_events += 1
             logger.error("%s (event %s) was not queued: %s", response.message_type, response.event_name, error)
         return data
+
+    async def _tell(self, event: Message, keeping: Keeping) -> None:
+        """Publishes a success event; its acknowledgement is waited for only where it has to be on disk."""
+        if self._store is None:
+            entry = self._outgoing(event)
+            entry.on_settled = self._told
+            self._publisher.post(entry)
+        else:
+            entry = self._store.outbox.begin(event, keeping)
+        await self._publisher.admitted(entry, self._settings.queue_timeout)
 
     def _told(self, entry: Outgoing) -> None:
         error = entry.error()

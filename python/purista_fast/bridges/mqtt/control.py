@@ -12,6 +12,7 @@ from ..workers import Workers
 from .calls import Calls
 from .intake import Intake, topic_of
 from .link import Link, LinkLost, Refused
+from .outbox import Outbox
 from .properties import identifiers
 from .publisher import Publisher
 from .serving import Serving
@@ -35,6 +36,7 @@ class Control:
         calls: Calls,
         serving: Serving,
         workers: Workers,
+        outbox: Outbox | None,
         before_publishing: Callable[[], Awaitable[None]],
     ) -> None:
         self.ignored: Counter[str] = Counter()
@@ -47,6 +49,7 @@ class Control:
         self._calls = calls
         self._serving = serving
         self._workers = workers
+        self._outbox = outbox
         self._before_publishing = before_publishing
         self._taps = Table()
         self._own = Table()
@@ -62,7 +65,11 @@ class Control:
         numbers = {text: self._own.filters.get(text) or self._own.reserve(text) for text in own}
         await link.subscribe({**numbers, **self._taps.filters}.items())
         await self._before_publishing()
+        if self._outbox is not None:
+            await self._outbox.reconnected(link)
         self._publisher.up(link)
+        if self._outbox is not None:
+            self._outbox.backlog.wake()
 
     async def drain(self) -> None:
         """Takes no more commands from the broker."""
@@ -101,6 +108,9 @@ class Control:
         """A message has come on the control session."""
         if arrived.qos:
             link.acknowledge(arrived.mid)
+        if arrived.retain and self._outbox is not None and arrived.topic == self._outbox.marker.topic:
+            self._outbox.marker.arrived(bytes(arrived.payload))
+            return
         message = self._intake.read(arrived)
         if message is None:
             return
@@ -111,7 +121,7 @@ class Control:
         for number in numbers:
             for interest in self._taps.find(number) or ():
                 if interest.wants(message):
-                    self._workers.dispatcher.deliver([interest.queue], (None, message))
+                    self._workers.dispatcher.deliver([interest.queue], message)
 
     def _own_message(self, message: Message, arrived: MQTTMessage) -> None:
         """A command, or something for this instance."""

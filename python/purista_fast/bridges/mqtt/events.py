@@ -3,44 +3,37 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 
+import anyio
 from paho.mqtt.client import MQTTMessage
 
 from ..._core import Message
-from ..workers import Workers
+from ...storage.dead_letters import DeadLetter
+from .graveyard import Graveyard, letter_of
 from .intake import Intake, topic_of
+from .lanes import Delivery
 from .link import Link
 from .properties import identifiers
+from .spool import Spool
 from .state import State, Subscribed
 from .subscriptions import Interest, Table
 
-__all__ = ("Delivery", "Events")
+__all__ = ("Events",)
 
 logger = logging.getLogger("purista_fast.bridge.mqtt")
-
-
-class Delivery:
-    """A message that has arrived and is not acknowledged yet."""
-
-    __slots__ = ("key", "link", "mid", "open")
-
-    def __init__(self, link: Link, mid: int, key: tuple[str, str] | None) -> None:
-        self.link = link
-        self.mid = mid
-        self.key = key
-        self.open = 0
-        """How many consumers have not finished with it."""
 
 
 class Events:
     """The durable side of the bridge.
 
     :param state: where the subscriptions of the session are kept.
-    :param workers: what runs the consumers; their queues get ``(delivery, message)``.
+    :param graveyard: where messages go that nobody subscribes any more.
+    :param ack_within: how long a message may wait for its handlers before it moves to disk, in seconds.
     """
 
-    def __init__(self, intake: Intake, state: State, workers: Workers) -> None:
+    def __init__(self, intake: Intake, state: State, graveyard: Graveyard, ack_within: float) -> None:
         self.table = Table()
         self.unknown = 0
         """How many messages came for a subscription that nobody knows."""
@@ -48,14 +41,20 @@ class Events:
         """How many messages came again while they were under way here."""
         self.is_draining = False
         """Whether what comes is left to the broker."""
+        self.spool: Spool
+        """What hands messages to the subscriptions; set before the start."""
         self._intake = intake
         self._state = state
-        self._workers = workers
+        self._graveyard = graveyard
+        self._ack_within = ack_within
         self._stored: Subscribed | None = None
         self._arrived: deque[Delivery] = deque()
         """Of the connection that there is now, in order of arrival."""
         self._under_way: dict[tuple[str, str], Delivery] = {}
         self._link: Link | None = None
+        self._stirred = anyio.Event()
+        self._unburied: dict[Delivery, DeadLetter] = {}
+        """What is no dead letter yet because the disk did not take it."""
 
     def load(self) -> bool:
         """Reads what was subscribed before; whether there was anything.
@@ -108,9 +107,11 @@ class Events:
         key = None if message is None or message.id is None else (message.id, arrived.topic)
         if self._is_under_way(link, arrived, key):
             return
-        delivery = Delivery(link, arrived.mid, key)
+        delivery = Delivery(link, arrived.mid, key, time.monotonic())
         if arrived.qos:
             self._arrived.append(delivery)
+            if len(self._arrived) == 1:
+                self._stirred.set()
         if message is not None:
             self._deliver(delivery, message, arrived)
         if not delivery.open:
@@ -121,6 +122,22 @@ class Events:
         delivery.open -= 1
         if not delivery.open:
             self._acknowledge()
+
+    async def keep_pace(self) -> None:
+        """Sees that no message holds up the acknowledgement of others for longer than ``ack_within``; runs as long as
+        the bridge."""
+        while True:
+            await self._stirred.wait()
+            self._stirred = anyio.Event()
+            while self._arrived:
+                first = self._arrived[0]
+                late = time.monotonic() - first.at - self._ack_within
+                if first in self._unburied:
+                    self._bury(first)
+                elif late >= 0:
+                    self.spool.move(first)
+                # What is moved is acknowledged once it is on disk.
+                await anyio.sleep(self._ack_within / 4 if late >= 0 else min(-late, self._ack_within) + 0.001)
 
     def statistics(self) -> dict[str, int]:
         """Counters and depths."""
@@ -159,27 +176,38 @@ class Events:
             known = known or found is not None
             interests.update({interest.queue: interest for interest in found or () if interest.wants(message)})
         if not known:
-            self.unknown += 1
-            logger.error(
-                "message %s came for the subscriptions %s, which this application has no more (topic %s): acknowledged "
-                "without being handled; dead letters come with the outbox",
-                message.id,
-                list(identifiers(arrived.properties)),
-                arrived.topic,
-            )
-        if not interests:
+            self._bury_unknown(delivery, message, arrived)
             return
-        if self._workers.dispatcher.deliver(list(interests), (delivery, message)) >= 0:
-            # Only messages of QoS 0, or without an id after many reconnects, can be more than the queues hold.
-            if arrived.qos:
-                self._arrived.remove(delivery)
-                delivery.link.close("more unacknowledged messages than fit")
-            else:
-                self._intake.reject("no room", topic_of(arrived), "the queue is full, and QoS 0 waits for nobody")
+        if not interests:
             return
         delivery.open = len(interests)
         if delivery.key is not None and arrived.qos:
             self._under_way[delivery.key] = delivery
+        for interest in interests.values():
+            # Of QoS 0 nothing is acknowledged, and nothing comes again.
+            whole = delivery if arrived.qos else None
+            if not self.spool.arrive(interest, message, whole, again=bool(arrived.dup)):
+                self._intake.reject("no room", topic_of(arrived), "the queue is full, and QoS 0 waits for nobody")
+
+    def _bury_unknown(self, delivery: Delivery, message: Message, arrived: MQTTMessage) -> None:
+        """Makes a dead letter of a message that waited for a subscription which the code has no more."""
+        self.unknown += 1
+        error = f"nobody here subscribes {list(identifiers(arrived.properties))} any more"
+        delivery.open = 1
+        self._unburied[delivery] = letter_of("unknown", topic_of(arrived), message, 0, error)
+        self._bury(delivery)
+
+    def _bury(self, delivery: Delivery) -> None:
+        letter = self._unburied.pop(delivery)
+
+        def done(failure: Exception | None) -> None:
+            if failure is None:
+                self.finished(delivery)
+            else:  # the broker keeps it until it is
+                logger.error("a message on %s is no dead letter yet: %s", letter.target, failure)
+                self._unburied[delivery] = letter
+
+        self._graveyard.bury(letter, lambda _db: None, done)
 
     def _acknowledge(self) -> None:
         """Acknowledges what is done, in order of arrival (MQTT 5, 4.6)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -116,9 +117,13 @@ class Link:
         """Why it was lost."""
         self.code = 0
         """The reason code of the broker's DISCONNECT, if there was one."""
+        self.lost_at = 0.0
+        """When it was lost, by the monotonic clock in seconds."""
         self.session_present = False
         self.receive_maximum = 65_535
         """How many publishings may be unacknowledged."""
+        self.can_retain = True
+        """Whether the broker keeps retained messages."""
         self.maximum_packet_size = 268_435_460
         """The largest packet that the broker takes, in bytes."""
         self.on_acknowledged: Callable[[int, int], None] = lambda _mid, _code: None
@@ -184,13 +189,13 @@ class Link:
         if not self.is_up:
             raise LinkLost(self.reason)
 
-    def publish(self, topic: str, payload: bytes, properties: PublishProperties) -> int:
+    def publish(self, topic: str, payload: bytes, properties: PublishProperties | None, *, retain: bool = False) -> int:
         """Sends a PUBLISH of QoS 1 and returns its packet id.
 
         :raises LinkLost: if the connection has ended.
         """
         while True:
-            info = self._client.publish(topic, payload, qos=1, properties=cast(Properties, properties))
+            info = self._client.publish(topic, payload, qos=1, retain=retain, properties=cast(Properties, properties))
             # The packet ids went once round, and this one is in use still.
             if info.rc != MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
                 break
@@ -234,6 +239,21 @@ class Link:
         for text, reply in sent:
             await self._await(reply, f"the end of the subscription to {text!r}")
 
+    async def fetch(self, topic: str) -> None:
+        """Has the broker send the retained message of a topic, if there is one; it has arrived when this returns.
+
+        What a SUBSCRIBE brings is sent before the answer to an UNSUBSCRIBE that follows it.
+
+        :raises Refused: if it refuses.
+        :raises LinkLost: if the connection ends.
+        """
+        options = SubscribeOptions(qos=0, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
+        _, mid = self._client.subscribe([(topic, options)])
+        reply = self._expect(mid)
+        self._note_stall()
+        await self._await(reply, f"the subscription to {topic!r}")
+        await self.unsubscribe([topic])
+
     async def disconnect(self, session_expiry: int) -> None:
         """Says good-bye, so that the broker publishes no will, and closes."""
         if self.is_up:
@@ -262,6 +282,7 @@ class Link:
         self.session_present = flags.session_present
         self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
         self.maximum_packet_size = getattr(properties, "MaximumPacketSize", self.maximum_packet_size)
+        self.can_retain = getattr(properties, "RetainAvailable", 1) != 0
         self._connack.set()
 
     def _disconnected(self, _client: object, _data: object, flags: Any, code: ReasonCode, _properties: object) -> None:
@@ -322,6 +343,7 @@ class Link:
         if self.lost.is_set():
             return
         self.reason = self.reason or reason
+        self.lost_at = time.monotonic()
         self.lost.set()
         self._connack.set()
         for reply in self._replies.values():

@@ -51,6 +51,13 @@ class PublishProperties:
         body = b"".join(parts)
         self._packed = _variable(len(body)) + body
 
+    @classmethod
+    def none(cls) -> PublishProperties:
+        """No properties."""
+        empty = cls.__new__(cls)
+        empty.expiry, empty._packed = 0, b"\0"
+        return empty
+
     def __len__(self) -> int:
         return len(self._packed)
 

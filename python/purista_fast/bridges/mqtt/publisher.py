@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +14,16 @@ from ...errors import StatusCode, UnhandledError
 from .link import Link, LinkLost
 from .properties import PublishProperties
 
-__all__ = ("Outgoing", "Publisher")
+__all__ = ("BUSY", "NOBODY", "Outgoing", "Publisher")
 
 _WINDOW = 1000
 """How many messages are under way at most, whatever the broker allows."""
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 2.0
-_NOBODY = 0x10
-_BUSY = {
+_SETTLING = 10.0
+"""How long after a reconnect it is likely that other instances are not back yet, in seconds."""
+NOBODY = 0x10
+"""The reason code of a PUBACK for which there was no subscriber."""
+BUSY = {
     0x80: (StatusCode.SERVICE_UNAVAILABLE, "the broker could not take it"),
     0x97: (StatusCode.INSUFFICIENT_STORAGE, "a quota of the broker is exceeded"),
 }
@@ -36,6 +40,7 @@ class Outgoing:
     """A message on its way.
 
     :param again: whether it is sent once more when the connection broke before it was acknowledged.
+    :param payload: the message as it goes over the wire, if that is known.
     :raises UnhandledError: 400 if the message cannot be expressed in MQTT.
     """
 
@@ -48,16 +53,22 @@ class Outgoing:
         "message",
         "on_settled",
         "payload",
+        "retain",
         "room",
         "sent",
         "settled",
         "topic",
     )
+    is_note = False
+    """Whether it is no message of PURISTA's, for which subscribers could be missing."""
 
-    def __init__(self, message: Message, prefix: str, expiry: Callable[[], int], *, again: bool) -> None:
+    def __init__(
+        self, message: Message, prefix: str, expiry: Callable[[], int], *, again: bool, payload: bytes | None = None
+    ) -> None:
         self.message = message
         self.expiry = expiry
         self.again = again
+        self.retain = False
         self._properties: PublishProperties | None = None
         self.gone = False
         """Nobody waits for it any more: it is not sent if it was not yet."""
@@ -71,7 +82,7 @@ class Outgoing:
         self.on_settled: Callable[[Outgoing], None] | None = None
         try:
             self.topic = message.topic(prefix)
-            self.payload = encode(message)
+            self.payload = encode(message) if payload is None else payload
         except WireError as error:
             raise UnhandledError(StatusCode.BAD_REQUEST, f"the message cannot travel by MQTT: {error}") from error
 
@@ -93,7 +104,7 @@ class Outgoing:
         """What the broker's answer means to whoever sent it."""
         if self.code < 0x80:
             return None
-        known = _FINAL.get(self.code) or _BUSY.get(self.code) or (StatusCode.BAD_GATEWAY, "refused by the broker")
+        known = _FINAL.get(self.code) or BUSY.get(self.code) or (StatusCode.BAD_GATEWAY, "refused by the broker")
         return UnhandledError(known[0], f"{known[1]} (0x{self.code:02X}): a message to {self.topic}")
 
 
@@ -112,6 +123,8 @@ class Publisher:
         self._where = where
         self._limit = _WINDOW
         self._link: Link | None = None
+        self._ups = 0
+        self._up_at = 0.0
         self._waiting: OrderedDict[Outgoing, None] = OrderedDict()
         """Without a place in the window."""
         self._unsent: OrderedDict[Outgoing, None] = OrderedDict()
@@ -129,6 +142,26 @@ class Publisher:
         """How many messages are not sent yet."""
         return len(self._unsent) + len(self._waiting)
 
+    @property
+    def window(self) -> int:
+        """How many messages may be sent and not acknowledged."""
+        return self._limit
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection to publish on."""
+        return self._link is not None and self._link.is_up
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether the connection came back a moment ago, so that others may not be back with their subscriptions."""
+        return self._ups > 1 and time.monotonic() - self._up_at < _SETTLING
+
+    def is_away(self, seconds: float) -> bool:
+        """Whether there has been no connection for so long."""
+        link = self._link
+        return link is None or (not link.is_up and time.monotonic() - link.lost_at >= seconds)
+
     def up(self, link: Link) -> None:
         """Goes on with this connection; what the last one left unacknowledged is sent again, in order."""
         left = [entry for entry in self._in_flight.values() if not entry.gone]
@@ -140,6 +173,8 @@ class Publisher:
                 self._unsent.move_to_end(entry, last=False)
         self._limit = max(1, min(_WINDOW, link.receive_maximum))
         self._link = link
+        self._ups += 1
+        self._up_at = time.monotonic()
         link.on_acknowledged = self._acknowledged
         self._fill()
 
@@ -202,7 +237,7 @@ class Publisher:
                     entry.settled = anyio.Event()
                     if entry.code < 0:
                         await entry.settled.wait()
-                    if entry.code not in _BUSY:
+                    if entry.code not in BUSY:
                         break
                     await anyio.sleep(delay)
                     delay = min(delay * 2, _LONGEST_DELAY)
@@ -262,7 +297,7 @@ class Publisher:
         while unsent and link.is_up and len(in_flight) < self._limit:
             entry, _ = unsent.popitem(last=False)
             try:
-                mid = link.publish(entry.topic, entry.payload, entry.properties())
+                mid = link.publish(entry.topic, entry.payload, entry.properties(), retain=entry.retain)
             except LinkLost:
                 unsent[entry] = None
                 unsent.move_to_end(entry, last=False)
@@ -276,7 +311,7 @@ class Publisher:
             entry.code = code
             if code < 0x80:
                 self.published += 1
-                self.no_matching_subscribers += code == _NOBODY
+                self.no_matching_subscribers += code == NOBODY and not entry.is_note
             else:
                 self.refused += 1
             if entry.settled is not None:

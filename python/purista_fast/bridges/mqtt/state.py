@@ -60,8 +60,8 @@ class State:
 
     def __init__(self, folder: Path, instance_id: str) -> None:
         self.instance_id = instance_id
-        self._folder = folder / instance_id
-        self._file = self._folder / "subscriptions.json"
+        self.folder = folder / instance_id
+        self._file = self.folder / "subscriptions.json"
         self._lock: int | None = None
 
     @classmethod
@@ -89,16 +89,16 @@ class State:
         :raises BridgeError: if another one is, or the folder cannot be written.
         """
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise BridgeError(f"{self._folder} cannot be written: {error.strerror}; see storage.state_dir") from error
+            raise BridgeError(f"{self.folder} cannot be written: {error.strerror}; see storage.state_dir") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(lock)
             raise BridgeError(
-                f"another process runs as instance {self.instance_id!r} with the state in {self._folder}: give this "
+                f"another process runs as instance {self.instance_id!r} with the state in {self.folder}: give this "
                 "one its own bridge.instance_id, or its own storage.state_dir"
             ) from None
         self._lock = lock

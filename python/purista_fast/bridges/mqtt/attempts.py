@@ -1,0 +1,177 @@
+"""Handling a message: once, or as often as its subscription's retry says, and what becomes of it in the end."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ..._core import Message, encode
+from ...errors import ServiceError
+from ...storage import seen
+from ...storage import spool as table
+from ...storage.database import Database, StorageError
+from ...storage.spool import Entry
+from ..base import Consumer
+from ..messages import logger
+from .graveyard import Graveyard, letter_of
+from .lanes import Item, Lane
+
+if TYPE_CHECKING:
+    from .spool import Spool
+
+__all__ = ("Attempts", "Report")
+
+Report = Callable[[Consumer, Message, Exception, str], None]
+"""Told of each failure of a subscription, and what comes of it."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+
+
+class Attempts:
+    """Runs handlers, counts their attempts, and decides what follows."""
+
+    def __init__(self, spool: Spool, database: Database, graveyard: Graveyard) -> None:
+        self.retried = 0
+        """How many attempts have failed that were not the last."""
+        self._spool = spool
+        self._database = database
+        self._graveyard = graveyard
+        self._stopping = anyio.Event()
+
+    def leave(self) -> None:
+        """Handles nothing more that would have to be tried again in place."""
+        self._stopping.set()
+
+    async def run(self, consumer: Consumer, item: Item, report: Report) -> None:
+        """Has a subscription handle an item.
+
+        :param report: told of each failure, and what comes of it.
+        """
+        lane = item.lane
+        if item.is_parked or lane.is_left:
+            return
+        if lane.seen is not None and not item.attempts and not item.again and item.key in lane.seen:
+            lane.duplicates += 1
+            await self._end(item)
+            return
+        if item.due > self._spool.now() and not await self._wait(lane, item.due - self._spool.now()):
+            return
+        item.is_running = True
+        retry = consumer.retry
+        while True:
+            await self._count(item)
+            try:
+                await consumer.handle(item.message)
+            except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
+                lane.errors += 1
+                is_last = item.attempts >= retry.attempts or (isinstance(error, ServiceError) and error.is_final)
+                pause = retry.pause(item.attempts)
+                count = f"attempt {item.attempts} of {retry.attempts}"
+                fate = f" ({count}), a dead letter now" if is_last else f" ({count}), tried again in {pause:.1f} s"
+                report(consumer, item.message, error, fate)
+                text = f"{type(error).__name__}: {error}"
+                if is_last:
+                    await self._bury(item, text)
+                    return
+                self.retried += 1
+                if not retry.block:
+                    await self._try_later(item, pause, text)
+                    return
+                if not await self._wait(lane, pause):
+                    return
+            else:
+                await self._end(item)
+                return
+
+    async def _count(self, item: Item) -> None:
+        """Counts an attempt before it begins; on disk, where the item is on disk."""
+        item.attempts += 1
+        if not item.seq:
+            return
+        try:
+            await self._database.run(lambda db: table.begin(db, item.seq), frees=True)
+        except StorageError as error:
+            # It is handled nevertheless: that is worth more than the count.
+            logger.error("%s: an attempt could not be counted: %s", item.lane.label, error)
+
+    async def _wait(self, lane: Lane, seconds: float) -> bool:
+        """Holds up a subscription; False if the application stops."""
+        with anyio.move_on_after(seconds):
+            await self._stopping.wait()
+            lane.is_left = True
+        return not lane.is_left
+
+    async def _end(self, item: Item) -> None:
+        """It has been handled."""
+        lane, seq = item.lane, await self._spool.settle(item)
+        lane.items.pop(item, None)
+        if lane.seen is not None and item.key not in lane.seen:
+            key = item.key
+            lane.remember(key)
+
+            def work(db: sqlite3.Connection) -> None:
+                seen.insert(db, lane.label, key)
+                if seq:
+                    table.delete(db, seq)
+
+            try:
+                await self._database.run(work, frees=True)
+                self._spool.give(item)
+            except StorageError as error:
+                logger.error("%s: the id of a message could not be kept: %s", lane.label, error)
+        elif seq:
+            self._database.submit(lambda db: table.delete(db, seq), partial(self._spool.deleted, item), frees=True)
+        self._spool.release(item)
+        self._spool.feed(lane)
+
+    async def _try_later(self, item: Item, pause: float, error: str) -> None:
+        """It has failed, and is tried again after a pause (in seconds)."""
+        lane, seq, due = item.lane, await self._spool.settle(item), self._spool.now() + pause
+        lane.items.pop(item, None)
+        if seq:
+            self._spool.postpone(seq, item.attempts, due, error, lane)
+            self._spool.release(item)
+        else:
+            data = encode(item.message)
+            self._spool.store(item, Entry(lane.label, data, item.attempts, due, again=item.again, error=error))
+        self._spool.feed(lane)
+
+    async def _bury(self, item: Item, error: str) -> None:
+        """It has failed for the last time."""
+        lane, seq, key = item.lane, await self._spool.settle(item), item.key
+        letter = letter_of("subscription", lane.label, item.message, item.attempts, error)
+        lane.remember(key)
+
+        def also(db: sqlite3.Connection) -> None:
+            if lane.seen is not None:
+                seen.insert(db, lane.label, key)
+            if seq:
+                table.delete(db, seq)
+
+        buried = anyio.Event()
+        failed: list[StorageError] = []
+
+        def done(error: StorageError | None) -> None:
+            if error is not None:
+                failed.append(error)
+            buried.set()
+
+        pause = _FIRST_PAUSE
+        while True:
+            self._graveyard.bury(letter, also, done)
+            await buried.wait()
+            if not failed:
+                break
+            # It stays unacknowledged, or on disk, until it has its place.
+            logger.error("%s: a dead letter could not be kept, tried again: %s", lane.label, failed.pop())
+            buried = anyio.Event()
+            if not await self._wait(lane, pause):
+                return
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        lane.items.pop(item, None)
+        self._spool.give(item)
+        self._spool.release(item)
+        self._spool.feed(lane)

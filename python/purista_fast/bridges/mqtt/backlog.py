@@ -1,0 +1,326 @@
+"""The rows of the outbox on their way to the broker: in order, within their share of the window, until acknowledged."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+
+import anyio
+
+from ..._core import WireError, decode
+from ...errors import UnhandledError
+from ...storage import outbox as table
+from ...storage.clock import Moment
+from ...storage.database import Database, StorageError
+from ...storage.outbox import Gone, Row, Totals
+from ..messages import logger
+from .holding import Holding
+from .link import Link
+from .properties import whole_seconds
+from .publisher import BUSY, NOBODY, Outgoing, Publisher
+from .room import Room
+
+__all__ = ("Backlog",)
+
+_BATCH = 256
+_FIRST_PAUSE, _SETTLING_PAUSE, _LONGEST_PAUSE = 0.1, 0.5, 10.0
+
+
+class Backlog:
+    """Sends what is on disk.
+
+    A row *waits* until it is *posted* to the publisher; acknowledged, it is *held* or deleted.
+
+    :param hold: how long a row of ``durability="disk"`` is held, in seconds.
+    :param max_age: how long a row may wait, in seconds.
+    :param dropped: told why and how many events were dropped.
+    :param refused: told of a row that will never be sent, with topic and reason; it deletes the row.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        room: Room,
+        prefix: str,
+        instance_id: str,
+        *,
+        hold: float,
+        max_age: float,
+        dropped: Callable[[str, int], None],
+        refused: Callable[[Row, str, str], None],
+    ) -> None:
+        self.holding = Holding(publisher, prefix, instance_id, hold=hold, release=self._delete, reach=self._reach)
+        self.posted: dict[int, tuple[Row, Outgoing]] = {}
+        self._database = database
+        self._publisher = publisher
+        self._room = room
+        self._prefix = prefix
+        self._max_age = max_age
+        self._dropped = dropped
+        self._refused = refused
+        self._waiting: Counter[str] = Counter()
+        """How many rows that keep their order wait, by event name; those that are about to be written among them."""
+        self._expected: Counter[str] = Counter()
+        """How many of these are about to be written."""
+        self._busy: dict[int, tuple[int, str]] = {}
+        """Size and name ("" for one that keeps no order) of the rows on disk that do not wait."""
+        self._tail: deque[Row] = deque()
+        """The next rows that wait; all of them, if we have caught up."""
+        self._is_caught_up = False
+        self._last = 0
+        """Every row up to this number does not wait any more."""
+        self._may_hold = False
+        """Whether there are rows that an earlier process may have held."""
+        self._wake = anyio.Event()
+        self._paused_until = 0.0
+        self._pause = _FIRST_PAUSE
+        self._deletions: list[int] = []
+        self._is_deleting = False
+
+    # --- what comes
+
+    def load(self, totals: Totals, *, first: bool = False) -> None:
+        """Takes note of what there is: left by an earlier process, or changed by another one."""
+        self._room.set(totals.messages, totals.bytes)
+        self._waiting = Counter(totals.names) + self._expected
+        self._waiting.subtract(name for _, name in self._busy.values() if name)
+        self._may_hold = self._may_hold or (first and totals.hold > 0)
+        self._look_again(self._last)
+
+    @property
+    def oldest(self) -> Moment | None:
+        """When the oldest row was emitted that is in memory."""
+        if self.posted:
+            return self.posted[min(self.posted)][0].since
+        return self._tail[0].since if self._tail else None
+
+    def is_waiting(self, name: str) -> bool:
+        """Whether an event of this name has to wait for others on disk."""
+        return self._waiting[name] > 0
+
+    def expect(self, row: Row) -> None:
+        """A row is about to be written: what is emitted from now on comes after it."""
+        if row.ordered:
+            self._waiting[row.name] += 1
+            self._expected[row.name] += 1
+
+    def written(self, row: Row, entry: Outgoing | None = None) -> None:
+        """A row is on disk.
+
+        :param entry: its message, if that is on its way already.
+        """
+        self._arrived(row)
+        if entry is not None:
+            self._take(row)
+            self.posted[row.seq] = (row, entry)
+        elif self._is_caught_up and len(self._tail) < _BATCH:
+            self._tail.append(row)
+        else:
+            self._is_caught_up = False
+        self._wake.set()
+
+    def failed(self, row: Row) -> None:
+        """A row could not be written."""
+        self._arrived(row)
+        if row.ordered:
+            self._waiting[row.name] -= 1
+
+    def gone(self, rows: Iterable[Gone]) -> None:
+        """Rows were deleted because they are too old, or others need their room."""
+        numbers = set()
+        for row in rows:
+            numbers.add(row.seq)
+            self._room.give(row.size)
+            self._withdraw(row.seq)
+            self.holding.discard(row.seq)
+            if self._busy.pop(row.seq, None) is None and row.ordered:
+                self._waiting[row.name] -= 1
+        if numbers and self._tail:
+            self._tail = deque(row for row in self._tail if row.seq not in numbers)
+
+    # --- what goes
+
+    async def reconnected(self, link: Link) -> None:
+        """A connection is there; comes before anything is published on it.
+
+        :raises LinkLost: if it ends.
+        """
+        lost = await self.holding.lost(link, may_hold=self._may_hold)
+        self._may_hold = False
+        self._paused_until, self._pause = 0.0, _FIRST_PAUSE
+        if lost:
+            logger.warning("the broker may have lost %d events that it had acknowledged: sent again", len(lost))
+            # What is on its way is younger, so it comes after them.
+            for seq in (*lost, *self.posted):
+                self._release(seq)
+            self._look_again(min(lost) - 1)
+        self._wake.set()
+
+    async def drain(self) -> None:
+        """Sends rows whenever that is possible; runs as long as the bridge."""
+        while True:
+            await self._wake.wait()
+            self._wake = anyio.Event()
+            while self._may_post():
+                if self._tail:
+                    self._post(self._tail.popleft())
+                elif self._is_caught_up or not await self._read():
+                    break
+
+    def tick(self) -> bool:
+        """Does what time asks for; whether there is more of that to come."""
+        self.holding.mark()
+        self._delete([])
+        if self._paused_until and time.monotonic() >= self._paused_until:
+            self._paused_until = 0.0
+            self._wake.set()
+        return bool(self._paused_until or len(self.holding) or self._deletions)
+
+    def wake(self) -> None:
+        """Looks whether there is something to send."""
+        self._wake.set()
+
+    def expiry(self, since: Moment) -> Callable[[], int]:
+        """How long the broker may keep an event, in seconds: what its age has left of that."""
+        clock, longest = self._database.clock, self._max_age
+        return lambda: whole_seconds(longest - clock.age(since))
+
+    def settled(self, row: Row, entry: Outgoing) -> None:
+        """The broker has answered."""
+        self._wake.set()
+        is_alone = entry.code == NOBODY and self._publisher.is_settling
+        if entry.code in BUSY or is_alone:
+            self._release(row.seq)
+            self._look_again(row.seq - 1)
+            self._rest(_SETTLING_PAUSE if is_alone else _LONGEST_PAUSE)
+            return
+        self._pause = _FIRST_PAUSE
+        self.posted.pop(row.seq, None)
+        error = entry.error()
+        if error is not None:
+            self._refused(row, entry.topic, str(error))
+        elif row.hold:
+            self.holding.add(row.seq)
+        else:
+            self._delete([row.seq])
+
+    def _may_post(self) -> bool:
+        window = self._publisher.window
+        # A fifth of the window is left to what is emitted now.
+        share = max(1, window - max(1, window // 5))
+        return self._publisher.is_up and not self._paused_until and len(self.posted) < share
+
+    async def _read(self) -> bool:
+        """Reads the next rows; False if there are none to send now."""
+        after = self._last
+        finished = anyio.Event()
+
+        def done(found: tuple[list[Row], int, list[Gone]] | None, error: StorageError | None) -> None:
+            # Called in the order of all that is written: what was written before is among the rows.
+            finished.set()
+            if found is None:
+                logger.error("the outbox cannot be read: %s", error)
+                self._rest()
+                return
+            rows, up_to, damaged = found
+            if damaged:
+                self._dropped("damaged", len(damaged))
+                self.gone(damaged)
+            if after != self._last:
+                return  # there was a reason to look at older ones again
+            self._tail = deque(row for row in rows if not self._is_busy(row))
+            self._is_caught_up = len(rows) + len(damaged) < _BATCH
+            if not self._tail:
+                self._last = up_to
+
+        self._database.submit(lambda db: table.load(db, after, _BATCH), done)
+        await finished.wait()
+        return bool(self._tail) or not self._is_caught_up
+
+    def _is_busy(self, row: Row) -> bool:
+        """Whether a row does not wait."""
+        if row.seq in self._busy:
+            return True
+        if row.hold and row.seq <= self.holding.saved:
+            # An earlier process had its acknowledgement, and the broker still knows the event.
+            self._take(row)
+            self.holding.add(row.seq)
+            return True
+        return False
+
+    def _post(self, row: Row) -> None:
+        self._take(row)
+        self._last = row.seq
+        if self._database.clock.age(row.since) >= self._max_age:
+            self._dropped("too old", 1)
+            self._delete([row.seq])
+            return
+        try:
+            entry = Outgoing(decode(row.message), self._prefix, self.expiry(row.since), again=True, payload=row.message)
+            entry.on_settled = lambda entry: self.settled(row, entry)
+            self._publisher.post(entry)
+            self.posted[row.seq] = (row, entry)
+        except (WireError, UnhandledError) as error:
+            self._refused(row, "", str(error))
+
+    def _take(self, row: Row) -> None:
+        """A row waits no more."""
+        self._busy[row.seq] = (row.size, row.name if row.ordered else "")
+        if row.ordered:
+            self._waiting[row.name] -= 1
+
+    def _release(self, seq: int) -> None:
+        """A row waits again."""
+        self._withdraw(seq)
+        _, name = self._busy.pop(seq)
+        if name:
+            self._waiting[name] += 1
+
+    def _withdraw(self, seq: int) -> None:
+        _, entry = self.posted.pop(seq, (None, None))
+        if entry is not None:
+            entry.on_settled = None
+            self._publisher.forget(entry)
+
+    def _look_again(self, after: int) -> None:
+        """Reads what comes after this number from disk."""
+        self._last = min(self._last, after)
+        self._is_caught_up = False
+        self._tail.clear()
+        self._wake.set()
+
+    def _arrived(self, row: Row) -> None:
+        if row.ordered:
+            self._expected[row.name] -= 1
+
+    def _rest(self, longest: float = _LONGEST_PAUSE) -> None:
+        self._pause = min(self._pause, longest)
+        self._paused_until = time.monotonic() + self._pause
+        self._pause *= 2
+
+    def _reach(self) -> int:
+        """The number up to which every row has been acknowledged."""
+        return min(self._last + 1, min(self.posted, default=self._last + 1)) - 1
+
+    def _delete(self, numbers: list[int]) -> None:
+        """Deletes rows soon, many together."""
+        self._deletions += numbers
+        if self._is_deleting or not self._deletions:
+            return
+        taken, self._deletions = self._deletions, []
+        self._is_deleting = True
+
+        def done(_result: None, error: StorageError | None) -> None:
+            self._is_deleting = False
+            if error is not None:
+                self._deletions = taken + self._deletions  # again with the next tick
+                return
+            for seq in taken:
+                size, _ = self._busy.pop(seq, (0, ""))
+                if size:
+                    self._room.give(size)
+            self._delete([])
+
+        self._database.submit(lambda db: table.delete(db, taken), done, frees=True)

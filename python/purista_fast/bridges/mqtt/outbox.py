@@ -1,0 +1,407 @@
+"""Events on their way out: straight to the broker while it answers, by way of the disk where it does not."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from itertools import takewhile
+from typing import Any, Literal
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..._core import Message
+from ...config import OutboxSettings
+from ...errors import StatusCode, UnhandledError
+from ...policy import Keeping, Overflow
+from ...storage import outbox as table
+from ...storage.clock import Moment
+from ...storage.database import Database, StorageError
+from ...storage.outbox import Row
+from ..messages import logger
+from .backlog import Backlog
+from .graveyard import Graveyard
+from .link import Link
+from .marker import Marker
+from .publisher import BUSY, NOBODY, Outgoing, Publisher
+from .room import Room
+
+__all__ = ("Outbox",)
+
+_SPILLED = 1000
+"""How many events that are on disk may wait in memory for their acknowledgement; more go to disk alone."""
+_SWEEP = 30.0
+"""How often what is too old is looked for, in seconds."""
+_LOG = 10.0
+"""How often drops of one reason are logged, in seconds."""
+
+
+class Outbox:
+    """Keeps what ``emit`` has promised.
+
+    :param message_expiry: how long the broker keeps an event, in seconds.
+    :param emit_timeout: how long an emit may take in all, in seconds.
+    """
+
+    def __init__(
+        self,
+        settings: OutboxSettings,
+        database: Database,
+        publisher: Publisher,
+        graveyard: Graveyard,
+        *,
+        prefix: str,
+        instance_id: str,
+        message_expiry: float,
+        emit_timeout: float,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._publisher = publisher
+        self._graveyard = graveyard
+        self._prefix = prefix
+        self._emit_timeout = emit_timeout
+        self._spill_after = min(settings.spill_after, emit_timeout / 2)
+        self._max_age = min(settings.max_age, message_expiry)
+        self._room = Room(settings.max_messages, settings.max_bytes)
+        self.backlog = Backlog(
+            database,
+            publisher,
+            self._room,
+            prefix,
+            instance_id,
+            hold=settings.hold,
+            max_age=self._max_age,
+            dropped=self._dropped,
+            refused=self._refused,
+        )
+        self._sent: OrderedDict[_Event, float] = OrderedDict()
+        """Events that are only in memory, with the time from which on they are."""
+        self._stirred = anyio.Event()
+        self._drops: Counter[str] = Counter()
+        self._logged: dict[str, float] = {}
+        self._spilled = 0
+        self._swept = float("-inf")
+        self._oldest: Moment | None = None
+        """When the oldest row was emitted, as of the last look."""
+
+    # --- life
+
+    async def start(self, tasks: TaskGroup) -> None:
+        """Reads what there is, and works in this group from now on.
+
+        :raises StorageError: if the disk cannot be read.
+        """
+        self.marker.store_id = self._database.store_id
+        totals, drops = await self._database.run(lambda db: (table.totals(db), table.drops(db)))
+        self._drops.update(drops)
+        self.backlog.load(totals, first=True)
+        tasks.start_soon(self.backlog.drain)
+        tasks.start_soon(self._watch)
+        self._stirred.set()
+
+    async def reconnected(self, link: Link) -> None:
+        """A connection is there; comes before anything is published on it."""
+        await self.backlog.reconnected(link)
+        self._stirred.set()
+
+    async def stop(self) -> None:
+        """Puts on disk what is only in memory. Whoever waits for that has an answer afterwards."""
+        self._spill(list(self._sent))
+        try:
+            await self._database.run(lambda _db: None)
+        except StorageError as error:
+            logger.error("the outbox could not be closed in order: %s", error)
+
+    @property
+    def marker(self) -> Marker:
+        """What the broker keeps for us of how far it remembers."""
+        return self.backlog.holding.marker
+
+    def changed(self) -> None:
+        """Another process has changed the table."""
+
+        def done(totals: table.Totals | None, error: StorageError | None) -> None:
+            if totals is not None:
+                self.backlog.load(totals)
+            else:
+                logger.error("the outbox cannot be read: %s", error)
+
+        self._database.submit(table.totals, done)
+
+    # --- emitting
+
+    async def emit(self, message: Message, keeping: Keeping, timeout: float | None) -> None:
+        """Sends an event; it is with the broker, or on disk, when this returns.
+
+        :param timeout: how long to wait for room on disk where the event's ``overflow`` is ``"block"``, in seconds.
+        :raises UnhandledError: 507 if there is no room on disk; 503 if the disk cannot be written; 400, 403, 413 as
+            the broker refuses it; 504 if neither broker nor disk answered within ``bridge.emit_timeout``.
+        """
+        event = self._event(message, keeping)
+        self._begin(event)
+        try:
+            with anyio.fail_after(self._emit_timeout):
+                await event.confirmed.wait()
+            while isinstance(event.failure, _FullError) and event.overflow == "block":
+                if not await self._room.wait(event.row.size, timeout):
+                    break
+                event.failure, event.confirmed = None, anyio.Event()
+                self._write(event)
+                await event.confirmed.wait()
+        except TimeoutError:
+            if event.state == "memory" and not event.sent:
+                raise UnhandledError(
+                    StatusCode.SERVICE_UNAVAILABLE, f"event {event.row.name!r} was not sent in {self._emit_timeout} s"
+                ) from None
+            raise UnhandledError(
+                StatusCode.GATEWAY_TIMEOUT,
+                f"neither the broker nor the disk took event {event.row.name!r} within {self._emit_timeout} s: whether "
+                "it will arrive is unknown",
+            ) from None
+        finally:
+            self._sent.pop(event, None)
+            if not event.confirmed.is_set():
+                self._publisher.forget(event)
+        if event.failure is not None:
+            raise event.failure
+
+    def begin(self, message: Message, keeping: Keeping) -> Outgoing:
+        """Sends an event for which nobody waits; a failure is logged.
+
+        :raises UnhandledError: 400 or 413 if it cannot be sent at all.
+        """
+        event = self._event(message, keeping)
+        event.is_alone = True
+        self._begin(event)
+        return event
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters and depths."""
+        return {
+            "messages": self._room.messages,
+            "bytes": self._room.bytes,
+            "oldest_age": self._oldest_age(),
+            "in_flight": len(self.backlog.posted),
+            "held": len(self.backlog.holding),
+            "spilled": self._spilled,
+            "dropped": dict(self._drops),
+            "failures": self._database.failures,
+        }
+
+    def _oldest_age(self) -> float | None:
+        oldest = self.backlog.oldest or self._oldest
+        return self._database.clock.age(oldest) if oldest is not None and self._room.messages else None
+
+    def _event(self, message: Message, keeping: Keeping) -> _Event:
+        since = self._database.clock.now()
+        event = _Event(message, self._prefix, keeping, self._settings, since, self.backlog.expiry(since))
+        self._publisher.check_size(event)
+        return event
+
+    def _begin(self, event: _Event) -> None:
+        row = event.row
+        if row.hold or (row.ordered and self.backlog.is_waiting(row.name)):
+            self._write(event)
+        elif self._publisher.is_away(self._spill_after) or len(self.backlog.posted) >= _SPILLED:
+            # What is older comes first, on disk as well.
+            self._spill(list(self._sent))
+            self._write(event)
+        else:
+            event.on_settled = self._settled
+            self._publisher.post(event)
+            self._sent[event] = time.monotonic()
+            if len(self._sent) == 1:
+                self._stirred.set()
+
+    def _settled(self, entry: Outgoing) -> None:
+        """The broker has answered an event that is in memory."""
+        assert isinstance(entry, _Event)
+        is_refused = entry.code in BUSY or (entry.code == NOBODY and self._publisher.is_settling)
+        if entry.state == "written":
+            self.backlog.settled(entry.row, entry)
+        elif entry.state == "writing" and (is_refused or entry.code >= 0x80):
+            return  # what becomes of it is decided when it is on disk
+        elif is_refused:
+            self._sent.pop(entry, None)
+            self._write(entry)
+        else:
+            self._confirm(entry, entry.error())
+
+    def _confirm(self, event: _Event, failure: UnhandledError | None = None) -> None:
+        self._sent.pop(event, None)
+        if event.confirmed.is_set():
+            return
+        event.failure = failure
+        event.confirmed.set()
+        if failure is not None and event.is_alone:
+            logger.error("event %r of %s was lost: %s", event.row.name, event.message.sender.service_name, failure)
+            self._dropped("failed", 1)
+
+    # --- to disk
+
+    def _spill(self, events: list[_Event]) -> None:
+        """Writes events to disk that stay on their way."""
+        for event in events:
+            self._sent.pop(event, None)
+            event.state = "writing"
+            self._write(event)
+
+    def _write(self, event: _Event) -> None:
+        row = event.row
+        if not self._room.has(row.size):
+            self._make_room(event)
+            return
+        self._room.take(row.size)
+        self.backlog.expect(row)
+
+        def done(_result: None, error: StorageError | None) -> None:
+            is_on_its_way = event.state == "writing"
+            if error is not None:
+                self._room.give(row.size)
+                self.backlog.failed(row)
+                self._stay_in_memory(event)
+                self._confirm(event, error)
+                return
+            self._spilled += 1
+            if is_on_its_way:
+                event.state = "written"
+                self.backlog.written(row, event)
+                if event.code >= 0:
+                    self.backlog.settled(row, event)  # the broker was faster than the disk
+            else:
+                self.backlog.written(row)
+            self._confirm(event)
+
+        self._database.submit(lambda db: table.insert(db, [row]), done)
+
+    def _stay_in_memory(self, event: _Event) -> None:
+        """The disk does not take it: it is not sent any more, unless it was."""
+        if event.state == "writing":
+            event.state = "memory"
+            self._publisher.forget(event)
+
+    def _make_room(self, event: _Event) -> None:
+        """What happens to an event for which there is no room."""
+        self._stay_in_memory(event)
+        if event.overflow == "drop_oldest":
+            self._drop_oldest(event)
+        elif event.overflow == "drop_newest":
+            self._dropped("full", 1)
+            self._confirm(event)
+        else:
+            full = f"the outbox is full ({self._room}): event {event.row.name!r} was not kept"
+            self._confirm(event, _FullError(StatusCode.INSUFFICIENT_STORAGE, full))
+
+    def _drop_oldest(self, event: _Event) -> None:
+        row, sent = event.row, frozenset(self.backlog.posted)
+        lacking = self._room.lacking(row.size)
+
+        def done(dropped: list[table.Gone] | None, error: StorageError | None) -> None:
+            if error is not None:
+                self._confirm(event, error)
+                return
+            self.backlog.gone(dropped or ())
+            if dropped:
+                self._dropped("full", len(dropped))
+            if self._room.has(row.size):
+                self._write(event)
+            else:
+                self._dropped("full", 1)
+                self._confirm(event)
+
+        self._database.submit(lambda db: table.drop_oldest(db, row.name, lacking, sent), done, frees=True)
+
+    # --- time
+
+    async def _watch(self) -> None:
+        tick = min(self._spill_after / 4, 0.5)
+        while True:
+            with anyio.move_on_after(_SWEEP if self._room.messages else None):
+                await self._stirred.wait()
+            self._stirred = anyio.Event()
+            is_busy = True
+            while is_busy:
+                self.sweep()
+                await anyio.sleep(tick)
+                self._spill(self._overdue())
+                is_busy = self.backlog.tick() or bool(self._sent)
+
+    def _overdue(self) -> list[_Event]:
+        late = time.monotonic() - self._spill_after
+        return list(takewhile(lambda event: self._sent[event] <= late, self._sent))
+
+    def sweep(self) -> None:
+        """Deletes what is too old, and writes how long the device has been powered; now and then."""
+        now = time.monotonic()
+        if not self._room.messages or now - self._swept < _SWEEP:
+            return
+        self._swept = now
+        self._database.keep_time()
+        moment = self._database.clock.now()
+
+        def done(found: tuple[list[table.Gone], Moment | None] | None, error: StorageError | None) -> None:
+            if found is None:
+                logger.error("the outbox cannot be swept: %s", error)
+                return
+            expired, self._oldest = found
+            if expired:
+                self.backlog.gone(expired)
+                self._dropped("too old", len(expired))
+
+        self._database.submit(lambda db: (table.expire(db, moment, self._max_age), table.oldest(db)), done, frees=True)
+
+    # --- what is lost
+
+    def _dropped(self, reason: str, count: int) -> None:
+        """Counts and logs events that will not be sent."""
+        self._drops[reason] += count
+        now = time.monotonic()
+        if now - self._logged.get(reason, float("-inf")) > _LOG:
+            self._logged[reason] = now
+            logger.error("the outbox has dropped events (%s); %d in all: %s", reason, self._drops[reason], self._room)
+        self._database.submit(lambda db: table.count_drops(db, reason, count), lambda _result, _error: None, frees=True)
+
+    def _refused(self, row: Row, topic: str, reason: str) -> None:
+        self._graveyard.bury_row(row, topic, reason, lambda: self.backlog.gone([row.as_gone()]))
+
+
+class _FullError(UnhandledError):
+    """There was no room."""
+
+
+class _Event(Outgoing):
+    """An event that is emitted.
+
+    :param since: when.
+    :param expiry: how long the broker may keep it, in seconds from now.
+    """
+
+    __slots__ = ("confirmed", "failure", "is_alone", "overflow", "row", "state")
+
+    def __init__(
+        self,
+        message: Message,
+        prefix: str,
+        keeping: Keeping,
+        settings: OutboxSettings,
+        since: Moment,
+        expiry: Callable[[], int],
+    ) -> None:
+        super().__init__(message, prefix, expiry, again=True)
+        self.confirmed = anyio.Event()
+        """Set once it is with the broker, on disk, or given up."""
+        self.failure: UnhandledError | None = None
+        self.is_alone = False
+        """Whether nobody waits for it."""
+        self.state: Literal["memory", "writing", "written"] = "memory"
+        """While it is on its way to the broker: whether it is on disk as well."""
+        self.overflow: Overflow = keeping.overflow or settings.overflow
+        self.row = Row(
+            message.event_name or message.message_type,
+            self.payload,
+            since,
+            ordered=keeping.ordered,
+            hold=(keeping.durability or settings.durability) == "disk",
+        )

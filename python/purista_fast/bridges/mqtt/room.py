@@ -1,0 +1,71 @@
+"""How much the outbox may hold, and who waits for room."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import anyio
+
+__all__ = ("Room",)
+
+
+class Room:
+    """A bound on messages and on bytes."""
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self.messages = 0
+        self.bytes = 0
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._waiting: deque[anyio.Event] = deque()
+
+    def has(self, size: int) -> bool:
+        """Whether one more message of so many bytes fits."""
+        return self.messages < self._max_messages and self.bytes + size <= self._max_bytes
+
+    def lacking(self, size: int) -> int:
+        """How many bytes have to go for a message of so many bytes; at least 1."""
+        return max(1, self.bytes + size - self._max_bytes)
+
+    def take(self, size: int) -> None:
+        """A message comes."""
+        self.messages += 1
+        self.bytes += size
+
+    def give(self, size: int) -> None:
+        """A message has gone; whoever waits looks again."""
+        self.messages -= 1
+        self.bytes -= size
+        if self._waiting:
+            self._waiting[0].set()
+
+    def set(self, messages: int, size: int) -> None:
+        """There are so many messages of so many bytes."""
+        self.messages, self.bytes = messages, size
+        if self._waiting:
+            self._waiting[0].set()
+
+    async def wait(self, size: int, timeout: float | None) -> bool:
+        """Waits until a message of so many bytes fits, in order of arrival; False if that took too long.
+
+        :param timeout: in seconds; ``None`` for as long as it takes.
+        """
+        event = anyio.Event()
+        self._waiting.append(event)
+        try:
+            with anyio.move_on_after(timeout):
+                while not self.has(size) or self._waiting[0] is not event:
+                    await event.wait()
+                    event = self._waiting[self._waiting.index(event)] = anyio.Event()
+                return True
+            return False
+        finally:
+            self._waiting.remove(event)
+            if self._waiting:
+                self._waiting[0].set()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.messages} messages of {self._max_messages}, {self.bytes} bytes of {self._max_bytes} "
+            "(outbox.max_messages, outbox.max_bytes)"
+        )

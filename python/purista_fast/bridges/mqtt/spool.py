@@ -1,0 +1,402 @@
+"""Messages that cannot be handled now: on disk, acknowledged to the broker, and nobody waits behind them.
+
+A message goes there when its handler fails (it is tried again later), when its handlers take long, and when the broker
+sends it again after a crash: then each attempt is counted on disk before it begins, so that a message that ends the
+process becomes a dead letter in the end.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..._core import Message, WireError, decode, encode
+from ...config import RetrySettings
+from ...storage import seen
+from ...storage import spool as table
+from ...storage.database import Database, StorageError
+from ...storage.dead_letters import DeadLetter
+from ...storage.spool import Entry
+from ..messages import logger
+from ..workers import Workers
+from .attempts import Attempts
+from .graveyard import Graveyard
+from .lanes import Delivery, Item, Lane
+from .room import Room
+from .subscriptions import Interest
+
+__all__ = ("Spool",)
+
+_AHEAD = 16
+"""How many messages are read from disk ahead of a subscription."""
+_UNACKNOWLEDGED = 1000
+"""How many messages of QoS 0 may wait for the disk; of the others the broker sends no more than it may."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_ENDED = "the process ended while the handler ran"
+
+
+class Spool:
+    """Keeps messages for subscriptions on disk, and brings them back.
+
+    :param finished: told that a subscription has finished with a delivery.
+    """
+
+    def __init__(
+        self,
+        settings: RetrySettings,
+        database: Database,
+        workers: Workers,
+        graveyard: Graveyard,
+        finished: Callable[[Delivery], None],
+    ) -> None:
+        self.is_draining = True
+        """Whether nothing is brought back from disk."""
+        self._ack_within = settings.ack_within
+        self._database = database
+        self._workers = workers
+        self._graveyard = graveyard
+        self._finished = finished
+        self._room = Room(settings.max_messages, settings.max_bytes)
+        self._lanes: dict[int, Lane] = {}
+        self._by_label: dict[str, Lane] = {}
+        self._pending: deque[tuple[Item, Entry]] = deque()
+        """What is to be written, as soon as there is room."""
+        self._is_writing = False
+        self._due: list[tuple[float, int, str]] = []
+        """What waits for its next attempt: when (in powered seconds), number, subscription; a heap."""
+        self._highest = 0
+        self._stored = 0
+        self._pause = _FIRST_PAUSE
+        self._try_at = 0.0
+        self._stirred = anyio.Event()
+        self.attempts = Attempts(self, database, graveyard)
+
+    # --- life
+
+    def add(self, interest: Interest) -> None:
+        """Adds a subscription; before :meth:`start`."""
+        lane = self._lanes[interest.queue] = Lane(interest)
+        self._by_label[lane.label] = lane
+
+    async def load(self) -> None:
+        """Reads what an earlier process left.
+
+        :raises StorageError: if the disk cannot be read.
+        """
+        remembering = [lane for lane in self._lanes.values() if lane.seen is not None]
+
+        def read(db: sqlite3.Connection) -> tuple[list[table.Waiting], list[list[str]]]:
+            return table.waiting(db), [seen.load(db, lane.label) for lane in remembering]
+
+        rows, ids = await self._database.run(read)
+        for lane, keys in zip(remembering, ids, strict=True):
+            lane.seen.update(dict.fromkeys(keys))  # type: ignore[union-attr] # those that have one
+        for row in rows:
+            self._room.take(row.size)
+            self._highest = row.seq
+            self._resume(row)
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Hands what is on disk to the subscriptions, in this group, from now on."""
+        self.is_draining = False
+        tasks.start_soon(self._watch)
+
+    def changed(self) -> None:
+        """Another process has changed the table."""
+
+        def done(rows: list[table.Waiting] | None, error: StorageError | None) -> None:
+            if rows is None:
+                logger.error("the spool cannot be read: %s", error)
+                return
+            for row in rows:
+                if row.seq > self._highest:
+                    self._highest = row.seq
+                    self._room.take(row.size)
+                    self._resume(row)
+            for lane in self._lanes.values():
+                self.feed(lane)
+
+        self._database.submit(lambda db: table.waiting(db, self._highest), done)
+
+    async def stop(self) -> None:
+        """Notes that what still runs was not ended by itself."""
+        self.attempts.leave()
+        try:
+            await self._database.run(table.rest)
+        except StorageError as error:
+            logger.error("the spool could not be closed in order: %s", error)
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters and depths."""
+        lanes = self._lanes.values()
+        return {
+            "messages": self._room.messages + len(self._pending),
+            "bytes": self._room.bytes,
+            "waiting_for_retry": len(self._due),
+            "waiting_for_disk": len(self._pending),
+            "retried": self.attempts.retried,
+            "stored": self._stored,
+            "duplicates": sum(lane.duplicates for lane in lanes),
+            "errors": {lane.label: lane.errors for lane in lanes if lane.errors},
+        }
+
+    def _resume(self, row: table.Waiting) -> None:
+        """Takes note of something on disk."""
+        lane = self._by_label.get(row.consumer)
+        if lane is None:
+            self._bury_unserved(row)
+        elif row.running and row.attempts >= lane.consumer.retry.attempts:
+            self._bury_by_number(row.seq, row.attempts, _ENDED)
+        elif lane.consumer.retry.block or (not row.due and not row.running):
+            lane.behind += 1
+        elif row.running:
+            logger.error("%s: %s (attempt %d); tried again later", lane.label, _ENDED, row.attempts)
+            due = self.now() + lane.consumer.retry.pause(row.attempts)
+            self.postpone(row.seq, row.attempts, due, _ENDED, lane)
+        else:
+            heapq.heappush(self._due, (row.due, row.seq, row.consumer))
+
+    # --- what arrives
+
+    def arrive(self, interest: Interest, message: Message, delivery: Delivery | None, *, again: bool) -> bool:
+        """Takes a message for a subscription; False if there is no room in memory.
+
+        :param again: whether it may have been handled before, in part, by a process that has ended since.
+        """
+        lane = self._lanes[interest.queue]
+        item = Item(lane, message, delivery)
+        if again or lane.behind:
+            if delivery is None and len(self._pending) >= _UNACKNOWLEDGED:
+                return False
+            self._park(item)
+            return True
+        if self._workers.dispatcher.deliver([lane.queue], item) >= 0:
+            if delivery is None:
+                return False
+            self._park(item)
+            return True
+        lane.items[item] = None
+        return True
+
+    def move(self, delivery: Delivery) -> None:
+        """Moves to disk what holds up an acknowledgement, with all that waits behind it for the same subscription."""
+        for lane in self._lanes.values():
+            if not any(item.delivery is delivery for item in lane.items):
+                continue
+            logger.warning("%s takes longer than %g s: what waits for it moves to disk", lane.label, self._ack_within)
+            for item in list(lane.items):
+                if item.delivery is None or item.storing is not None:
+                    continue
+                if item.is_running:
+                    self.store(item, Entry(lane.label, encode(item.message), item.attempts, running=True))
+                else:
+                    item.is_parked = True
+                    del lane.items[item]
+                    self._park(item)
+
+    def _park(self, item: Item) -> None:
+        """Writes an item to disk, from where it comes when its turn is."""
+        item.lane.behind += 1
+        self.store(item, Entry(item.lane.label, encode(item.message)))
+
+    # --- to disk
+
+    def store(self, item: Item, entry: Entry) -> None:
+        """Writes an item to disk; its delivery is finished once it is there."""
+        item.storing = anyio.Event()
+        self._pending.append((item, entry))
+        self._write()
+
+    def _write(self) -> None:
+        if self._is_writing or time.monotonic() < self._try_at:
+            return
+        batch: list[tuple[Item, Entry]] = []
+        while self._pending and self._room.has(self._pending[0][1].size):
+            batch.append(self._pending.popleft())
+            self._room.take(batch[-1][1].size)
+        if not batch:
+            if self._pending:
+                logger.warning("the spool is full (retries.max_messages, retries.max_bytes): the broker holds the rest")
+                self._rest()
+            return
+        self._is_writing = True
+
+        def done(_result: None, error: StorageError | None) -> None:
+            self._is_writing = False
+            if error is not None:
+                for item, entry in batch:
+                    self._room.give(entry.size)
+                    waits, item.storing = item.storing, anyio.Event()
+                    if waits is not None:
+                        waits.set()
+                self._pending.extendleft(reversed(batch))
+                logger.error("%d messages stay with the broker: %s", len(self._pending), error)
+                self._rest()
+                return
+            self._pause = _FIRST_PAUSE
+            for item, entry in batch:
+                self._written(item, entry)
+            self._write()
+
+        self._database.submit(lambda db: table.insert(db, [entry for _, entry in batch]), done)
+
+    def _written(self, item: Item, entry: Entry) -> None:
+        self._stored += 1
+        self._highest = max(self._highest, entry.seq)
+        item.seq = entry.seq
+        if item.storing is not None:
+            item.storing.set()
+            item.storing = None
+        if entry.due:
+            heapq.heappush(self._due, (entry.due, entry.seq, entry.consumer))
+            self._stirred.set()
+        elif not entry.running:
+            self.feed(item.lane)
+        self.release(item)
+
+    def _rest(self) -> None:
+        self._try_at = time.monotonic() + self._pause
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        self._stirred.set()
+
+    def release(self, item: Item) -> None:
+        """The broker need not keep it any more."""
+        delivery, item.delivery = item.delivery, None
+        if delivery is not None:
+            self._finished(delivery)
+
+    # --- from disk
+
+    def feed(self, lane: Lane) -> None:
+        """Reads ahead for a subscription that has something on disk."""
+        if self.is_draining or lane.is_loading or not lane.behind or len(lane.items) >= _AHEAD:
+            return
+        lane.is_loading = True
+        after, due = lane.last, lane.consumer.retry.block
+
+        def done(found: tuple[list[Entry], int] | None, error: StorageError | None) -> None:
+            lane.is_loading = False
+            if found is None:
+                logger.error("%s: what is on disk cannot be read: %s", lane.label, error)
+                self._rest()
+                return
+            entries, damaged = found
+            lane.behind -= damaged
+            for entry in entries:
+                if not self._bring(lane, entry):
+                    return  # goes on when the next one has been handled
+                lane.last = entry.seq
+                lane.behind -= 1
+            if entries:
+                self.feed(lane)
+
+        self._database.submit(lambda db: table.load(db, lane.label, after, _AHEAD, due=due), done)
+
+    def _bring(self, lane: Lane, entry: Entry) -> bool:
+        """Gives an entry to the workers; False if they have no room now."""
+        try:
+            message = decode(entry.message)
+        except WireError as error:  # it was whole when it was written
+            self._bury_by_number(entry.seq, entry.attempts, str(error))
+            return True
+        item = Item(lane, message, None, entry.seq)
+        item.attempts, item.due, item.again = entry.attempts, entry.due, entry.again
+        if self._workers.dispatcher.deliver([lane.queue], item) >= 0:
+            return False
+        lane.items[item] = None
+        return True
+
+    async def _watch(self) -> None:
+        """Brings back what is due, and writes what could not be written."""
+        while True:
+            now = self.now()
+            while self._due and self._due[0][0] <= now and not self.is_draining:
+                self._bring_due(*heapq.heappop(self._due)[1:])
+            if self._pending:
+                self._write()
+            for lane in self._lanes.values():
+                self.feed(lane)
+            moments = [self._due[0][0] - now] if self._due and not self.is_draining else []
+            if self._pending or self._try_at > time.monotonic():
+                moments.append(max(0.05, self._try_at - time.monotonic()))
+            with anyio.move_on_after(min(moments) if moments else None):
+                await self._stirred.wait()
+            self._stirred = anyio.Event()
+
+    def _bring_due(self, seq: int, label: str) -> None:
+        lane = self._by_label[label]
+
+        def done(entry: Entry | None, error: StorageError | None) -> None:
+            if error is not None or (entry is not None and not self._bring(lane, entry)):
+                heapq.heappush(self._due, (self.now() + 1, seq, label))
+                self._stirred.set()
+
+        self._database.submit(lambda db: table.load_one(db, seq), done)
+
+    def now(self) -> float:
+        """This moment, in powered seconds."""
+        return self._database.clock.now().powered
+
+    # --- what becomes of it
+
+    async def settle(self, item: Item) -> int:
+        """Its number on disk, 0 if it is not there; waits while it is being written."""
+        while item.storing is not None:
+            for index, (pending, _) in enumerate(self._pending):
+                if pending is item:
+                    del self._pending[index]
+                    item.storing = None
+                    return 0
+            await item.storing.wait()
+        return item.seq
+
+    def give(self, item: Item) -> None:
+        """An item is on disk no more."""
+        if item.seq:
+            self._room.give(len(encode(item.message)) + table.OVERHEAD)
+            if self._pending:
+                self._try_at = 0.0
+                self._write()
+
+    def deleted(self, item: Item, _result: None, error: StorageError | None) -> None:
+        """An item was to be taken from disk."""
+        if error is None:
+            self.give(item)
+        else:
+            logger.error("%s: a message that was handled is still on disk: %s", item.lane.label, error)
+
+    def postpone(self, seq: int, attempts: int, due: float, error: str, lane: Lane) -> None:
+        """Notes of an entry that so many attempts have failed, and when (in powered seconds) the next one is due."""
+
+        def done(_result: None, failure: StorageError | None) -> None:
+            if failure is not None:
+                logger.error("%s: a retry could not be noted on disk: %s", lane.label, failure)
+            heapq.heappush(self._due, (due, seq, lane.label))
+            self._stirred.set()
+
+        self._database.submit(lambda db: table.postpone(db, seq, attempts, due, error), done, frees=True)
+
+    def _bury_unserved(self, row: table.Waiting) -> None:
+        self._bury_by_number(row.seq, row.attempts, f"this application has no subscription {row.consumer} any more")
+
+    def _bury_by_number(self, seq: int, attempts: int, error: str) -> None:
+        """Makes a dead letter of something that is on disk only."""
+
+        def done(entry: Entry | None, _error: StorageError | None) -> None:
+            if entry is None:
+                return
+            try:
+                name = decode(entry.message).event_name or ""
+            except WireError:
+                name = ""
+            letter = DeadLetter("subscription", entry.consumer, name, attempts, error, entry.message)
+            self._graveyard.bury(letter, lambda db: table.delete(db, seq), lambda _error: self._room.give(entry.size))
+
+        self._database.submit(lambda db: table.load_one(db, seq), done)

@@ -1,0 +1,85 @@
+"""The tables of ``messages.db``, and how a file is opened so that what is committed stays."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+
+__all__ = ("PAGE", "VERSION", "connect", "create", "get", "is_current", "put")
+
+VERSION = 1
+PAGE = 4096
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) WITHOUT ROWID;
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, ordered INTEGER NOT NULL, hold INTEGER NOT NULL,
+    powered REAL NOT NULL, wall INTEGER, message BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE spool (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, consumer TEXT NOT NULL, attempts INTEGER NOT NULL, due REAL NOT NULL,
+    running INTEGER NOT NULL, again INTEGER NOT NULL, error TEXT NOT NULL, message BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE dead_letters (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, wall INTEGER NOT NULL, origin TEXT NOT NULL, target TEXT NOT NULL,
+    name TEXT NOT NULL, attempts INTEGER NOT NULL, error TEXT NOT NULL, message BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE seen (seq INTEGER PRIMARY KEY AUTOINCREMENT, consumer TEXT NOT NULL, id TEXT NOT NULL);
+"""
+
+
+def connect(file: Path) -> sqlite3.Connection:
+    """Opens a file, made with mode 0600 if there is none, for use by one thread at a time.
+
+    :raises sqlite3.Error: if it is no database, or damaged where SQLite looks first.
+    :raises OSError: if it cannot be made.
+    """
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    db = sqlite3.connect(file, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=64)
+    try:
+        db.execute(f"PRAGMA page_size = {PAGE}")
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        # About 1 MiB each for the log on disk, after a checkpoint as well, and for the cache in memory.
+        db.execute("PRAGMA wal_autocheckpoint = 256")
+        db.execute("PRAGMA journal_size_limit = 1048576")
+        db.execute("PRAGMA cache_size = -1024")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def create(db: sqlite3.Connection) -> None:
+    """Makes the tables in an empty file."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            db.execute(statement)
+        put(db, "store", secrets.token_hex(8))
+        db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def is_current(db: sqlite3.Connection) -> bool:
+    """Whether the tables are there.
+
+    :raises RuntimeError: if a newer version has made them.
+    """
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
+        raise RuntimeError(f"it was written by a newer version (format {version}, this one knows {VERSION})")
+    return version == VERSION
+
+
+def get(db: sqlite3.Connection, key: str) -> object:
+    """A value of ``meta``, or ``None``."""
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return row[0] if row else None
+
+
+def put(db: sqlite3.Connection, key: str, value: object) -> None:
+    """Keeps a value in ``meta``."""
+    db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value))
