@@ -15,7 +15,7 @@ __all__ = ("main",)
 
 @click.group(
     cls=Commands,
-    modules=("run", "invoke", "emit", "listen", "inspect", "demo"),
+    modules=("run", "invoke", "emit", "listen", "inspect", "demo", "mosquitto", "doctor"),
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
