@@ -167,6 +167,8 @@ def test_commands_of_a_page_exist(page: Path) -> None:
     for line in lines:
         name, *words = line.split()
         command = main.get_command(click.Context(main), name)
+        while isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words.pop(0))
         assert command is not None, line
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known, line

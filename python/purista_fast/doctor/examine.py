@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
@@ -73,7 +74,7 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
         given = self.settings.bridge.instance_id
         if given is not None or not self.name:
             return given
-        file = self.settings.storage.directory() / self.name / "instance_id"
+        file = self.settings.storage.directory() / quote(self.name, safe=" ") / "instance_id"
         try:
             return file.read_text("utf-8").strip() or None
         except FileNotFoundError:

@@ -63,6 +63,11 @@ def check_entry(broker: Broker, timeout: float) -> Iterator[Finding]:
             "no instance connects",
         )
         raise Unreachable(finding) from error
+    except ConnectionResetError as error:
+        # mosquitto without TLS hangs up on the first word of a handshake.
+        change = "the port of a listener that speaks " + ("TLS, or mqtt://" if broker.tls else "MQTT")
+        finding = broken("TLS", f"{broker} hangs up at once: {error.strerror}", change, "no instance connects")
+        raise Unreachable(finding) from error
     except OSError as error:
         reason = f"no answer within {timeout:g} s" if isinstance(error, TimeoutError) else error.strerror or str(error)
         finding = broken("reachable", f"no broker at {broker}: {reason}", "bridge.url, or start the broker")

@@ -62,9 +62,7 @@ def check_version(connection: Connection) -> Iterator[Finding]:
 
 def _version(text: str | None) -> Iterator[Finding]:
     if text is None:
-        yield ok(
-            "version", "the broker does not tell its version: no mosquitto, or $SYS/broker/version is not readable"
-        )
+        yield ok("version", "the broker does not tell its version: no mosquitto, or $SYS/broker/version is denied")
         return
     found = re.search(r"(\d+)\.(\d+)\.(\d+)", text)
     if not text.startswith("mosquitto") or not found:

@@ -120,10 +120,12 @@ def _saving(plan: Plan) -> Iterator[tuple[str, list[str]]]:
         )
     else:
         yield (
-            "mosquitto acknowledges a message before it has saved it: a power cut or kill -9 loses what was confirmed "
-            f'in the {plan.save_every} s before (a stop saves). Events with durability "disk" survive that, as they '
-            "stay on the sender's disk for [outbox] hold, which must be longer. mosquitto's default is 30 minutes. "
-            f"The price: every {plan.save_every} s the whole database is written if anything changed.",
+            "mosquitto acknowledges a message before it has saved it: a kill -9 loses what was confirmed in the "
+            f"{plan.save_every + 1} s before, a power cut perhaps twice as much, a stop nothing. Events with "
+            'durability "disk" survive that, as they stay on the disk of the sender for [outbox] hold, which must be '
+            "longer. "
+            f"mosquitto's default is 30 minutes. The price: every {plan.save_every} s the whole database is written, "
+            "whether anything has changed or not.",
             [f"autosave_interval {plan.save_every}", "autosave_on_changes false"],
         )
 
