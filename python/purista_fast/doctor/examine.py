@@ -116,14 +116,14 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
         bridge, timeout = self.settings.bridge, self.settings.bridge.connect_timeout
         instance = self.instance()
         expiry = whole_seconds(bridge.session_expiry)
-        # It asks for what the bridge asks for, and ends its session when it leaves.
+        # It asks for what the bridge asks for, and leaves at once: killed meanwhile, it would leave a long session.
         with Connection(broker, timeout=timeout, session_expiry=expiry, keep_alive=bridge.keep_alive) as connection:
-            yield from check_limits(connection.connack, bridge)
-            lacks_acknowledgement = connection.connack.property("MaximumQoS", 2) == 0
-            if not lacks_acknowledgement:
-                yield from check_version(connection)
-        if lacks_acknowledgement:
+            connack = connection.connack
+        yield from check_limits(connack, bridge)
+        if connack.property("MaximumQoS", 2) == 0:
             return
+        with Connection(broker, timeout=timeout) as connection:
+            yield from check_version(connection)
         names = [name for name in (instance, broker.username) if name] or ["anonymous"]
         room = self._room(broker, names)
         if room is None:

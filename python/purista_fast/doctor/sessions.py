@@ -45,7 +45,9 @@ def check_session(broker: Broker, topic: str, timeout: float) -> Iterator[Findin
                 "every disconnect loses the events that come meanwhile",
             )
             return
-        came = {message.topic for message in iter(lambda: again.message(_QUIET / 2), None)}
+        came: set[str] = set()
+        while came != {plain, shared} and (message := again.message(_QUIET)):
+            came.add(message.topic)
     lost = [name for name, where in (("plain", plain), ("shared", shared)) if where not in came]
     if lost:
         yield broken(
