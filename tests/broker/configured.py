@@ -29,6 +29,7 @@ class Reading(Struct):
     sensor: str
 
 stored = Event("readingStored", Reading)
+precious = Event("precious", Reading, durability="disk")
 seen: list[str] = []
 
 thermo = Service("Thermo")
@@ -50,6 +51,10 @@ async def count(ctx: Context, payload: Reading) -> None:
 @hall.subscription(message_type="infoServiceReady")
 async def arrive(ctx: Context) -> None:
     seen.append(f"ready {ctx.message.sender.instance_id}")
+
+@hall.subscription(precious, shared=False)
+async def keep(ctx: Context, payload: Reading) -> None:
+    seen.append(f"keep {payload.sensor}")
 
 @hall.command
 async def ask(ctx: Context, payload: Reading) -> Reading:

@@ -139,6 +139,7 @@ RULES = "\n".join(
         "topic read purista/+/+/+/+/+/+/+/+/attic/+/+/+",
         "topic read purista/command/#",
         "topic read purista/+/+/+/+/+/+/+/reading_stored/#",
+        "topic read purista/+/+/+/+/+/+/+/precious/#",
         "topic read purista/info_service_ready/#",
     ]
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
@@ -222,3 +223,21 @@ async def test_saving_on_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         broker.start()
         # The last one was perhaps confirmed in the moment of the kill.
         assert backlog(broker)[:19] == list(range(19))
+
+
+async def test_disk_covers_what_the_broker_had_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with configured(tmp_path, monkeypatch, *BOTH, "--save-every", "30s") as broker:
+        glasshouse = importlib.import_module("glasshouse")
+        edge, cloud = (broker.bridge_of(name, instance_id=name) for name in ("edge", "cloud"))
+        async with serving(glasshouse.cloud, cloud, tmp_path):
+            pass
+        broker.restart()  # a stop saves the session of `cloud`, which is away from now on
+        async with serving(glasshouse.edge, edge, tmp_path) as client:
+            for number in range(10):
+                await client.emit(glasshouse.precious, glasshouse.Reading(str(number)))
+            # All of it is confirmed, and none of it saved.
+            await anyio.to_thread.run_sync(broker.stop, signal.SIGKILL)
+            await anyio.to_thread.run_sync(broker.start)
+            async with serving(glasshouse.cloud, cloud, tmp_path):
+                wanted = [f"keep {number}" for number in range(10)]
+                await until(lambda: [text for text in glasshouse.seen if text.startswith("keep")][:10] == wanted)

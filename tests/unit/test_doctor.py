@@ -15,7 +15,7 @@ from purista_fast.doctor import reach, wire
 from purista_fast.doctor.files import check_configuration
 from purista_fast.doctor.finding import Finding
 from purista_fast.doctor.limits import check_limits
-from purista_fast.doctor.local import check_clock
+from purista_fast.doctor.local import check_clock, check_state_directory
 from purista_fast.doctor.version import known_problems
 from purista_fast.doctor.wire import Packet
 from purista_fast.mosquitto import reader
@@ -48,7 +48,7 @@ def configuration(folder: Path, lines: Iterable[str]) -> reader.Configuration:
 
 
 def findings(folder: Path, lines: Iterable[str], **bridge: Any) -> dict[tuple[str, str], Finding]:
-    found = check_configuration(configuration(folder, lines), BridgeSettings(**bridge))
+    found = check_configuration(configuration(folder, lines), BridgeSettings(**bridge), 60.0)
     return {(finding.subject, finding.level): finding for finding in found}
 
 
@@ -154,8 +154,8 @@ def test_files_that_everybody_reads(tmp_path: Path, option: str, level: str) -> 
 
 def test_a_longer_hold_allows_a_longer_interval(tmp_path: Path) -> None:
     found = configuration(tmp_path, [line.replace("interval 10", "interval 100") for line in HEALTHY])
-    assert any(f.level == "broken" for f in check_configuration(found, BridgeSettings()))
-    assert not any(f.level == "broken" for f in check_configuration(found, BridgeSettings(), hold=300.0))
+    assert any(f.level == "broken" for f in check_configuration(found, BridgeSettings(), 60.0))
+    assert not any(f.level == "broken" for f in check_configuration(found, BridgeSettings(), 300.0))
 
 
 def test_the_doctor_reads_a_file_without_a_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,5 +241,10 @@ def test_packets_that_are_none(first: int) -> None:
         wire.read_length(b"\x30\xff\xff\xff\xff\xff")
 
 
-def test_the_clock_is_asked() -> None:
-    assert [finding.subject for finding in check_clock()] == ["clock"]
+def test_this_machine(tmp_path: Path) -> None:
+    assert check_clock("auto").subject == "clock"
+    assert check_clock("always").level == "ok"
+    (roomy,) = check_state_directory(tmp_path / "made" / "later", 1)
+    (narrow,) = check_state_directory(tmp_path, 1 << 60)
+    assert (roomy.level, narrow.level) == ("ok", "warn")
+    assert list(tmp_path.iterdir()) == []

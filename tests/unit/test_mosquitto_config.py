@@ -48,7 +48,7 @@ def test_the_promises_are_in_the_file(write: Any, tmp_path: Path) -> None:
     found = reader.read(tmp_path / "mosquitto" / "mosquitto.conf")
     assert [str(listener) for listener in found.listeners] == ["listener 1883 127.0.0.1"]
     # The doctor has nothing to say about it.
-    assert {finding.level for finding in check_configuration(found, BridgeSettings())} == {"ok"}
+    assert {finding.level for finding in check_configuration(found, BridgeSettings(), 60.0)} == {"ok"}
 
 
 def test_settings_and_options_are_followed(write: Any, tmp_path: Path) -> None:

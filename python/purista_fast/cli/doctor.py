@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from ..config import load, public_url
-from ..doctor import HOLD, Examination, Finding, no_broker
+from ..doctor import Examination, Finding, no_broker
 from ..mosquitto.rights import enabled_services
 from . import logs, options
 from .failures import FAILED, NO_BRIDGE
@@ -59,7 +59,6 @@ def command(
         name=app.name if app else "",
         configuration=broker_config,
         deep=deep,
-        hold=getattr(getattr(settings, "outbox", None), "hold", HOLD),
     )
     if not examination.has_broker and broker_config is None:
         raise click.UsageError(

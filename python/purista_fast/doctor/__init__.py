@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .examine import Examination, no_broker
-from .files import HOLD
 from .finding import Finding
 
-__all__ = ("HOLD", "Examination", "Finding", "no_broker")
+__all__ = ("Examination", "Finding", "no_broker")

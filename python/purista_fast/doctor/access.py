@@ -65,6 +65,7 @@ def check_rules(rules: Rules, services: Sequence[Service], prefix: str, instance
     """Judges the rules of a file, receiving included."""
     wanted: list[tuple[str, str]] = [(need.what, need.filter) for need in receives(services, prefix)]
     wanted.append(("the answers to its invocations", own_answers(prefix, instance)))
+    wanted.append(("its marker", marker_topic(prefix, instance)))
     unread = [what for what, text in wanted if not rules.allow("read", sample(text), user=user, client_id=instance)]
     marker = Sends("its marker", marker_topic(prefix, instance))
     outgoing = [*sends(services, prefix, instance), marker]

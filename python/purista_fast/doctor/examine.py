@@ -17,7 +17,7 @@ from ..mosquitto import acl, reader
 from ..mosquitto.rights import doctor_topic
 from ..service import Service
 from .access import check_application, check_rules
-from .files import HOLD, check_configuration
+from .files import check_configuration
 from .finding import Finding, broken, warn
 from .latency import check_latency
 from .limits import check_limits
@@ -44,8 +44,6 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
     """The ``mosquitto.conf`` that the broker runs with."""
     deep: bool = False
     """Whether much is queued, and events are sent that running instances receive and ignore."""
-    hold: float = HOLD
-    """``[outbox] hold``, in seconds."""
 
     @property
     def has_broker(self) -> bool:
@@ -60,13 +58,15 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
         has_rules = False
         if self.configuration is not None:
             found = reader.read(self.configuration)
-            yield from check_configuration(found, self.settings.bridge, self.hold)
+            yield from check_configuration(found, self.settings.bridge, self.settings.outbox.hold)
             rules = list(self._rules(found))
             has_rules = any(finding.subject != "doctor" for finding in rules)
             yield from rules
         if self.has_broker:
-            yield from check_state_directory(self.settings.storage.directory())
-            yield from check_clock()
+            settings = self.settings
+            room = settings.outbox.max_bytes + settings.retries.max_bytes + settings.dead_letters.max_bytes
+            yield from check_state_directory(settings.storage.directory(), room)
+            yield check_clock(settings.outbox.trust_clock)
             yield from self._broker(has_rules=has_rules)
 
     def instance(self) -> str | None:

@@ -11,20 +11,17 @@ from ..errors import ConfigError
 from ..mosquitto.reader import Configuration, Listener, Option, duration
 from .finding import Finding, broken, ok, warn
 
-__all__ = ("HOLD", "check_configuration")
+__all__ = ("check_configuration",)
 
-HOLD = 60.0
-"""``[outbox] hold`` unless it is configured: how long an event stays on the sender's disk after its acknowledgement, in
-seconds."""
 _QUEUE_DEFAULT = 1000
 _SAVE_DEFAULT = 1800
 _SMALL_QUEUE = 1024 * 1024
 
 
-def check_configuration(found: Configuration, bridge: BridgeSettings, hold: float = HOLD) -> Iterator[Finding]:
+def check_configuration(found: Configuration, bridge: BridgeSettings, hold: float) -> Iterator[Finding]:
     """Compares a configuration with the settings of the bridge.
 
-    :param hold: ``[outbox] hold``, in seconds.
+    :param hold: ``outbox.hold``, in seconds.
     """
     yield from _saving(found, hold)
     yield from _queue(found)
@@ -135,7 +132,7 @@ def _sizes(found: Configuration, bridge: BridgeSettings) -> Iterator[Finding]:
             "retain",
             f"{found.place('retain_available')}: no retained messages",
             "retain_available true",
-            "the outbox cannot see what the broker has saved",
+            'after each reconnect the outbox sends events that are "disk" again, though the broker may have saved them',
         )
 
 

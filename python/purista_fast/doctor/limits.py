@@ -38,7 +38,7 @@ def check_limits(connack: Packet, settings: BridgeSettings) -> Iterator[Finding]
             "retain",
             "the broker takes no retained messages",
             "retain_available true",
-            "the outbox cannot see what the broker has saved, so it keeps every event for the whole of [outbox] hold",
+            'after each reconnect the outbox sends events that are "disk" again, though the broker may have saved them',
         )
     else:
         yield ok("retain", "retained messages are there")

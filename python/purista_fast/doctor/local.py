@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..policy import Trust
+from ..storage.clock import PoweredClock
 from .finding import Finding, broken, ok, warn
 
 __all__ = ("check_clock", "check_state_directory")
 
-_LITTLE_ROOM = 256 * 1024 * 1024
-"""So many bytes are free at least on a disk that an outbox can grow on for a while."""
-_TIME_ERROR = 5
-"""What ``adjtimex`` returns while the clock is not synchronised."""
 
+def check_state_directory(directory: Path, room: int) -> Iterator[Finding]:
+    """Writes and removes a file there, or where it would be made, and looks at the room.
 
-def check_state_directory(directory: Path) -> Iterator[Finding]:
-    """Writes and removes a file there, or where it would be made, and looks at the room."""
+    :param room: how much outbox, retries and dead letters may take, in bytes.
+    """
     there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=there) as file:
@@ -37,35 +36,29 @@ def check_state_directory(directory: Path) -> Iterator[Finding]:
         )
         return
     text = f"{directory} can be written, {free // 1024**2} MiB are free"
-    if free < _LITTLE_ROOM:
-        change = f"make room there, or a smaller [outbox] max_bytes than {free // 1024**2} MiB"
-        yield warn("state directory", text, change, "when it is full, emit raises 507")
+    if free < room:
+        yield warn(
+            "state directory",
+            f"{text}, and outbox, retries and dead letters may take {room // 1024**2} MiB",
+            "make room there, or smaller outbox.max_bytes, retries.max_bytes and dead_letters.max_bytes",
+            "when the disk is full, emit raises an error",
+        )
     else:
         yield ok("state directory", text)
 
 
-def check_clock() -> Iterator[Finding]:
-    """Asks the kernel whether something keeps the clock right."""
-    state = _clock_state()
-    if state is None:
-        yield ok("clock", "this system does not tell whether its clock is right")
-    elif state == _TIME_ERROR:
-        yield warn(
-            "clock",
-            "the kernel does not call the clock synchronised",
-            "a time service such as systemd-timesyncd or chrony, or outbox.trust_clock as it is meant",
-            "ages and expiries count powered time only, and certificates may look expired",
-        )
-    else:
-        yield ok("clock", "the clock is synchronised")
+def check_clock(trust: Trust) -> Finding:
+    """Asks whether the wall clock counts.
 
-
-def _clock_state() -> int | None:
-    """The answer of adjtimex(2); ``None`` if there is none."""
-    try:
-        adjtimex = ctypes.CDLL(None).adjtimex
-    except (OSError, AttributeError):
-        return None
-    # A zeroed ``struct timex`` asks and changes nothing; it is 208 bytes long at most.
-    state: int = adjtimex(ctypes.create_string_buffer(512))
-    return None if state < 0 else state
+    :param trust: ``outbox.trust_clock``.
+    """
+    if trust != "auto":
+        return ok("clock", f"outbox.trust_clock is {trust!r}: the kernel is not asked")
+    if PoweredClock(trust).is_right():
+        return ok("clock", "the clock is synchronised")
+    return warn(
+        "clock",
+        "the kernel does not call the clock synchronised",
+        'a time service such as systemd-timesyncd or chrony, or outbox.trust_clock = "always" if the clock is right',
+        "ages count powered time only, and certificates may look expired",
+    )
