@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,6 +102,11 @@ class Configured(Mosquitto):
         """A plain connection of a user."""
         broker = Broker.of(BridgeSettings(**self.bridge_of(user)))
         return Connection(broker, timeout=10, **options)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def _write_configuration(self) -> None:
         """It is there."""

@@ -1,12 +1,16 @@
 """The doctor at real brokers: each fault is found and named, and nothing of the examination stays."""
 
+import importlib
 import json
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from click.testing import Result
 
@@ -14,6 +18,7 @@ from purista_fast.bridges.mqtt.broker import Broker
 from purista_fast.config import BridgeSettings
 from purista_fast.doctor.patient import Connection
 from tests.broker.configured import configured, run_in
+from tests.broker.helpers import until
 from tests.mosquitto import Certificates, Mosquitto, free_port
 
 NewBroker = Callable[..., Mosquitto]
@@ -284,3 +289,27 @@ def test_a_person_reads_what_to_do(new_broker: NewBroker, tmp_path: Path, monkey
     assert lines[at + 1].strip().startswith("change:")
     assert lines[at + 2].strip().startswith("or else:")
     assert lines[-1].startswith("1 broken, ")
+
+
+@pytest.mark.anyio
+async def test_a_running_application_takes_no_notice(
+    tmp_path: Path, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with configured(tmp_path, monkeypatch, "glasshouse:app", "--instance", "attic") as broker:
+        glasshouse = importlib.import_module("glasshouse")
+        bridge = broker.bridge_of("attic", instance_id="attic")
+        tree = {"bridge": bridge, "storage": {"state_dir": str(tmp_path / "state")}}
+        async with glasshouse.app.serve(overrides=tree) as client:
+            await until(lambda: "ready attic" in glasshouse.seen)
+            run = partial(doctor, "glasshouse:app", "--deep", bridge=bridge)
+            monkeypatch.setattr("purista_fast.doctor.examine.DEEP", 100)
+            result = await anyio.to_thread.run_sync(run)
+            assert result.exit_code == 0, result.output
+            await until(lambda: client.statistics()["late_answers"] == 1)
+            counts = client.statistics()
+            assert (counts["rejected"], counts["reconnects"], counts["commands_served"]) == ({}, 0, 0)
+            assert not any(text.startswith(("show", "count", "keep")) for text in glasshouse.seen)
+            # It works as before.
+            await client.emit(glasshouse.stored, glasshouse.Reading("a"))
+            await until(lambda: {"show a", "count a"} <= set(glasshouse.seen))
+            assert {"show a", "count a"} >= {text for text in glasshouse.seen if not text.startswith("ready")}

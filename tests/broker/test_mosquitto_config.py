@@ -18,8 +18,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from purista_fast import App, BridgeError, Client, UnhandledError, connect
 from purista_fast.bridges.mqtt.will import make_will
 from purista_fast.config import BridgeSettings
-from purista_fast.doctor.patient import Connection
-from tests.broker.configured import Configured, configured
+from purista_fast.doctor.patient import Broken, Connection
+from tests.broker.configured import Configured, configured, run_in
 from tests.broker.helpers import PATIENCE, until
 from tests.mosquitto import Certificates
 
@@ -241,3 +241,27 @@ async def test_disk_covers_what_the_broker_had_not_saved(tmp_path: Path, monkeyp
             async with serving(glasshouse.cloud, cloud, tmp_path):
                 wanted = [f"keep {number}" for number in range(10)]
                 await until(lambda: [text for text in glasshouse.seen if text.startswith("keep")][:10] == wanted)
+
+
+async def test_one_more_instance_while_the_broker_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with configured(tmp_path, monkeypatch, "--instance", "edge=glasshouse:edge") as broker:
+        running = broker.connect("edge")
+        again = ["mosquitto", "config", *BOTH, "--force", "--passwords", "generate", "--port", str(broker.port)]
+        assert run_in(tmp_path, monkeypatch, *again).exit_code == 0
+        broker.signal(signal.SIGHUP)
+
+        def gets_in() -> bool:
+            try:
+                broker.connect("cloud").close()
+            except Broken:
+                return False
+            return True
+
+        await until(gets_in)
+        with broker.connect("cloud") as cloud:
+            topic = "purista/custom_message/none/none/{}/hall/1/show/reading_stored/none/none/none/none"
+            assert cloud.publish(topic.format("cloud")) < 0x80
+            assert cloud.publish(topic.format("edge")) == 0x87
+        # Who was connected still is, under the new rules.
+        assert running.publish(topic.format("edge")) < 0x80
+        running.close()

@@ -81,6 +81,11 @@ def test_includes_and_listeners(tmp_path: Path) -> None:
     assert not any(subject == "access" for subject, level in findings(tmp_path, lines) if level == "broken")
 
 
+def test_a_port_with_an_address_elsewhere(tmp_path: Path) -> None:
+    (listener,) = configuration(tmp_path, ["port 1884", "bind_address 127.0.0.1"]).listeners
+    assert str(listener) == "listener 1884 127.0.0.1"
+
+
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
@@ -133,6 +138,7 @@ def test_a_folder_that_includes_itself(tmp_path: Path) -> None:
         ("listener 1883 127.0.0.1", "", "listeners", "warn", "allow_anonymous false"),
         ("listener 1883 127.0.0.1", "listener 1883 127.0.0.1\nmax_qos 0", "features", "broken", "max_qos 2"),
         ("set_tcp_nodelay true", "password_file /does/not/exist", "files", "broken", "password_file"),
+        ("set_tcp_nodelay true", "password_file passwords", "files", "warn", "the whole path"),
     ],
 )  # fmt: skip
 def test_a_fault_of_a_file(tmp_path: Path, replaced: str, by: str, subject: str, level: str, change: str) -> None:

@@ -157,6 +157,9 @@ def test_generated_passwords(write: Any, tmp_path: Path) -> None:
     assert write("glasshouse:app", *more).exit_code == 0
     assert (folder / "secrets" / "edge").read_text().strip() == secrets["edge"]
     assert (folder / "secrets" / "attic").exists()
+    # Who was in the file and is not named stays.
+    users = [line.partition(":")[0] for line in (folder / "passwords").read_text().splitlines()]
+    assert users == ["edge", "attic", "ops"]
 
 
 def test_passwords_from_a_file_or_asked_for(write: Any, tmp_path: Path) -> None:

@@ -207,7 +207,8 @@ def _passwords(how: str | None, users: list[str], out: Path) -> tuple[str, dict[
     else:
         made = passwords.from_file(Path(how), users)
     out.mkdir(mode=0o750, parents=True, exist_ok=True)
-    return passwords.hashed(made, out), made if how == "generate" else {}
+    others = passwords.others(out / writer.PASSWORD_FILE, users)
+    return passwords.hashed(made, out) + others, made if how == "generate" else {}
 
 
 def _next_steps(plan: writer.Plan, users: list[str], *, has_passwords: bool) -> None:

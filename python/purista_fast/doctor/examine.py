@@ -12,7 +12,7 @@ import msgspec
 from ..bridges.mqtt.broker import Broker
 from ..bridges.mqtt.properties import whole_seconds
 from ..config import Settings
-from ..errors import BridgeError
+from ..errors import BridgeError, ConfigError
 from ..mosquitto import acl, reader
 from ..mosquitto.rights import doctor_topic
 from ..service import Service
@@ -96,7 +96,12 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
                 "bridge.instance_id = the id that the access rules are for",
             )
             return
-        yield from check_rules(acl.read(Path(option.value)), self.services, self.settings.bridge.prefix, instance, user)
+        try:
+            rules = acl.read(Path(option.value))
+        except ConfigError as error:
+            yield warn("doctor", str(error), "the doctor as the account of the broker, or as root")
+            return
+        yield from check_rules(rules, self.services, self.settings.bridge.prefix, instance, user)
 
     def _broker(self, *, has_rules: bool) -> Iterator[Finding]:
         bridge = self.settings.bridge

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..config import BridgeSettings
-from ..errors import ConfigError
 from ..mosquitto.reader import Configuration, Listener, Option, duration
 from .finding import Finding, broken, ok, warn
 
@@ -222,6 +221,15 @@ def _secrets(found: Configuration) -> Iterator[Finding]:
     faults = 0
     for option in seen.values():
         path = Path(option.value)
+        if not path.is_absolute():
+            faults += 1
+            yield warn(
+                "files",
+                f"{option.place}: {path} is looked for where the broker is started",
+                f"{option.name} with the whole path",
+                "started from another folder, the broker ends or lets nobody in",
+            )
+            continue
         try:
             mode = path.stat().st_mode
         except FileNotFoundError:
@@ -234,7 +242,14 @@ def _secrets(found: Configuration) -> Iterator[Finding]:
             )
             continue
         except OSError as error:
-            raise ConfigError(f"{option.place}: {path} cannot be looked at: {error.strerror}") from None
+            faults += 1
+            yield warn(
+                "files",
+                f"{option.place}: {path} cannot be looked at: {error.strerror}",
+                "the doctor as the account of the broker, or as root",
+                "who can read it is not known",
+            )
+            continue
         if mode & (stat.S_IROTH | stat.S_IWOTH):
             faults += 1
             level = broken if option.name in ("keyfile", "psk_file") or mode & stat.S_IWOTH else warn

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 
-__all__ = ("find_program", "from_file", "generate", "hashed")
+__all__ = ("find_program", "from_file", "generate", "hashed", "others")
 
 _PATIENCE = 60.0
 
@@ -70,6 +70,20 @@ def from_file(file: Path, names: Sequence[str]) -> dict[str, str]:
     if missing:
         raise ConfigError(f"{file} has no password for {', '.join(missing)}; expected a line name:password for each")
     return {name: found[name] for name in names}
+
+
+def others(file: Path, names: Sequence[str]) -> str:
+    """The lines of a password file that are about other users: whoever was added by hand stays.
+
+    :raises ConfigError: if it is there and cannot be read.
+    """
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+    return "".join(f"{line}\n" for line in lines if line and line.partition(":")[0] not in names)
 
 
 def hashed(passwords: Mapping[str, str], folder: Path) -> str:

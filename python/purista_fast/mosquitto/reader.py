@@ -130,6 +130,14 @@ def read(file: Path) -> Configuration:
             listeners[-1].options[option.name] = option
         else:
             options[option.name] = option
+    if "bind_address" in options:
+        # It is for the listener that `port` made, wherever it stands.
+        address = options["bind_address"].value
+        ports = {option.value for option in lines if option.name == "port"}
+        listeners = [
+            Listener(each.port, address, each.options) if str(each.port) in ports and not each.address else each
+            for each in listeners
+        ]
     return Configuration(file, options, listeners)
 
 
