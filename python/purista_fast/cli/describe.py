@@ -8,12 +8,11 @@ from typing import Any
 
 import msgspec
 
-from .._core import Address, Message, command_filter
+from .._core import command_filter
 from ..app import App
-from ..bridges.base import Consumer
-from ..bridges.mqtt.subscriptions import filters_of
 from ..config import Settings
 from ..definition import Command, Function, Subscription, Timer
+from ..mosquitto.rights import subscription_filters
 from ..service import Service
 
 __all__ = ("describe", "type_name")
@@ -137,24 +136,8 @@ def _subscription(subscription: Subscription[..., Any], prefix: str) -> dict[str
         "queueSize": subscription.capacity,
         "overflow": "drop_oldest" if subscription.drop_oldest else "wait",
         "needs": sorted(subscription.needs),
-        "topicFilters": _filters(subscription, prefix),
+        "topicFilters": subscription_filters(subscription, prefix),
     }
-
-
-def _filters(subscription: Subscription[..., Any], prefix: str) -> list[str]:
-    """The topic filters on a broker."""
-    address = Address(subscription.service_name, subscription.service_version, subscription.name)
-    consumer = Consumer(
-        address=address,
-        subscription=subscription.filter,
-        message_types=subscription.message_types,
-        handle=_ignore,
-        shared=subscription.shared,
-    )
-    return filters_of(consumer, prefix)
-
-
-async def _ignore(_: Message) -> None: ...
 
 
 def _timer(timer: Timer) -> dict[str, Any]:

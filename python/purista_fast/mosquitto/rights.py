@@ -28,6 +28,7 @@ __all__ = (
     "receives",
     "sample",
     "sends",
+    "subscription_filters",
     "unshared",
 )
 
@@ -106,7 +107,7 @@ def receives(services: Iterable[Service], prefix: str) -> Iterator[Receives]:
         for command in service.commands.values():
             yield Receives(f"the command {command.label}", unshared(command_filter(_address(command), prefix=prefix)))
         for subscription in service.subscriptions.values():
-            for text in _filters(subscription, prefix):
+            for text in subscription_filters(subscription, prefix):
                 yield Receives(f"the subscription {subscription.label}", unshared(text))
 
 
@@ -164,7 +165,9 @@ def _address(command: Command[..., Any]) -> dict[str, str]:
     }
 
 
-def _filters(subscription: Subscription[..., Any], prefix: str) -> list[str]:
+def subscription_filters(subscription: Subscription[..., Any], prefix: str) -> list[str]:
+    """The topic filters of a subscription on a broker, with the share group where it has one."""
+
     async def ignore(_: Message) -> None: ...
 
     consumer = Consumer(
