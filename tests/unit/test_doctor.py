@@ -15,6 +15,7 @@ from purista_fast.doctor import reach, wire
 from purista_fast.doctor.files import check_configuration
 from purista_fast.doctor.finding import Finding
 from purista_fast.doctor.limits import check_limits
+from purista_fast.doctor.links import check_links
 from purista_fast.doctor.local import check_clock, check_state_directory
 from purista_fast.doctor.version import known_problems
 from purista_fast.doctor.wire import Packet
@@ -156,6 +157,25 @@ def test_files_that_everybody_reads(tmp_path: Path, option: str, level: str) -> 
     assert ("files", "ok") in findings(tmp_path, lines)
     secret.chmod(0o644)
     assert findings(tmp_path, lines)["files", level].change == f"chmod o= {secret}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "level"),
+    [
+        ([], "ok"),
+        (["bridge_protocol_version mqttv311"], "ok"),
+        (["bridge_protocol_version mqttv50"], "broken"),
+        (["bridge_protocol_version mqttv50", "bridge_session_expiry_interval 86400"], "ok"),
+        (["cleansession true"], "broken"),
+    ],
+)
+def test_sessions_of_bridges(tmp_path: Path, lines: list[str], level: str) -> None:
+    fine = ["connection other", "address 192.0.2.1"]
+    found = configuration(tmp_path, [*HEALTHY, "connection up", "address 192.0.2.2", *lines, *fine])
+    (finding,) = check_links(found)
+    assert (finding.subject, finding.level) == ("bridge", level)
+    assert level == "ok" or "'up'" in finding.text
+    assert list(check_links(configuration(tmp_path, HEALTHY))) == []
 
 
 def test_a_longer_hold_allows_a_longer_interval(tmp_path: Path) -> None:

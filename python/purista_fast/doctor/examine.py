@@ -21,6 +21,7 @@ from .files import check_configuration
 from .finding import Finding, broken, warn
 from .latency import check_latency
 from .limits import check_limits
+from .links import check_links
 from .local import check_clock, check_state_directory
 from .patient import Broken, Connection, probe_id
 from .reach import Unreachable, check_certificates, check_entry
@@ -59,6 +60,7 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
         if self.configuration is not None:
             found = reader.read(self.configuration)
             yield from check_configuration(found, self.settings.bridge, self.settings.outbox.hold)
+            yield from check_links(found)
             rules = list(self._rules(found))
             has_rules = any(finding.subject != "doctor" for finding in rules)
             yield from rules

@@ -76,6 +76,8 @@ class Configuration(msgspec.Struct, frozen=True):
     """Those that hold for all, by name; the last one of a name counts."""
     listeners: list[Listener]
     """Without one, mosquitto 2 listens on loopback only, and lets everybody in."""
+    lines: list[Option]
+    """All of them, in order."""
 
     def text(self, name: str, default: str = "") -> str:
         """The value of an option."""
@@ -138,7 +140,7 @@ def read(file: Path) -> Configuration:
             Listener(each.port, address, each.options) if str(each.port) in ports and not each.address else each
             for each in listeners
         ]
-    return Configuration(file, options, listeners)
+    return Configuration(file, options, listeners, lines)
 
 
 def duration(option: Option) -> float:
