@@ -24,6 +24,8 @@ __all__ = (
     "StorageSettings",
     "fill",
     "load",
+    "public_url",
+    "seconds",
 )
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -239,6 +241,16 @@ def fill(kind: type[S], tree: Mapping[str, Any], source: str, where: str = "") -
         raise ConfigError(f"{source}: {key or 'top level'}: {message}{hint}") from None
 
 
+def seconds(text: str) -> float | None:
+    """A duration such as ``"500ms"`` or ``"7d"`` in seconds; ``None`` if it is none.
+
+    >>> seconds("7d"), seconds("often")
+    (604800.0, None)
+    """
+    found = _DURATION.fullmatch(text)
+    return float(found[1]) * _UNITS[found[2]] if found else None
+
+
 def public_url(url: str) -> str:
     """The URL without a password."""
     return re.sub(r"//[^@/]*@", "//…@", url)
@@ -304,9 +316,9 @@ def _convert(kind: Any, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     wants = _plain_types(kind)
-    duration = _DURATION.fullmatch(value)
-    if duration and float in wants:
-        return float(duration[1]) * _UNITS[duration[2]]
+    duration = seconds(value)
+    if duration is not None and float in wants:
+        return duration
     if isinstance(value, _Text):
         return _from_text(value, wants)
     return value

@@ -105,7 +105,7 @@ def test_version_and_help(run: Run) -> None:
     for arguments in ((), ("--help",), ("-h",)):
         result = run(*arguments)
         assert result.exit_code == 0
-        for command in ("run", "invoke", "emit", "listen", "inspect", "demo"):
+        for command in ("run", "invoke", "emit", "listen", "inspect", "outbox", "dead-letters", "demo"):
             assert f"\n  {command} " in result.stdout
 
 

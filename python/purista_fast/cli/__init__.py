@@ -15,7 +15,18 @@ __all__ = ("main",)
 
 @click.group(
     cls=Commands,
-    modules=("run", "invoke", "emit", "listen", "inspect", "demo", "mosquitto", "doctor"),
+    modules=(
+        "run",
+        "invoke",
+        "emit",
+        "listen",
+        "inspect",
+        "outbox",
+        "dead-letters",
+        "demo",
+        "mosquitto",
+        "doctor",
+    ),
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )

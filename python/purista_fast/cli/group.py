@@ -18,7 +18,7 @@ __all__ = ("Commands",)
 
 
 class Commands(click.Group):
-    """Commands that live in modules of this package, each as its attribute ``command``.
+    """Commands that live in modules of this package, each as its attribute ``command``; ``a-b`` in ``a_b``.
 
     :param modules: their names, in the order of the help text.
     """
@@ -35,7 +35,7 @@ class Commands(click.Group):
         """The command of a name, imported now."""
         if cmd_name not in self._modules:
             return None
-        command: click.Command = importlib.import_module(f"{__package__}.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"{__package__}.{cmd_name.replace('-', '_')}").command
         return command
 
     def main(self, *args: Any, **kwargs: Any) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import schema
 
-__all__ = ("Damage", "is_whole", "open_or_recover", "set_aside", "sync")
+__all__ = ("Damage", "check", "is_whole", "open_or_recover", "salvage", "set_aside", "sync")
 
 _TABLES = {
     "outbox": "seq, name, ordered, hold, powered, wall, message, crc",
@@ -54,7 +54,7 @@ def open_or_recover(file: Path) -> tuple[sqlite3.Connection, Damage | None]:
         db = schema.connect(file)
         try:
             if not is_new:
-                _check(db)
+                check(db)
             if is_new or not schema.is_current(db):
                 schema.create(db)
             return db, None
@@ -84,7 +84,12 @@ def set_aside(db: sqlite3.Connection, table: str, seq: int) -> None:
     db.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))  # noqa: S608 - a name of ours
 
 
-def _check(db: sqlite3.Connection) -> None:
+def check(db: sqlite3.Connection) -> None:
+    """Looks for damage, as at each start.
+
+    :raises sqlite3.DatabaseError: if there is some.
+    :raises RuntimeError: if a newer version has written the file.
+    """
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise sqlite3.DatabaseError(f"malformed: {found}")
@@ -110,15 +115,32 @@ def _recover(file: Path, what: str) -> tuple[sqlite3.Connection, Damage]:
     file.with_name(file.name + "-shm").unlink(missing_ok=True)
     sync(file.parent)
     # Reading may write (the log is brought in), so a copy is read and the damaged file stays as it was found.
-    copy = file.with_name(f".reading-{aside.name}")
     db = schema.connect(file)
     try:
         schema.create(db)
+        saved = salvage(aside, db, file, file.with_name(f".reading-{aside.name}"))
+    except BaseException:
+        db.close()
+        raise
+    return db, Damage(what, aside, saved)
+
+
+def salvage(damaged: Path, db: sqlite3.Connection, file: Path, copy: Path) -> dict[str, int]:
+    """Copies every row that can be read to a new file, and returns how many, by table.
+
+    :param damaged: is left as it is.
+    :param db: the new file, with its tables.
+    :param file: where that is.
+    :param copy: where a copy of the damaged one may be made, and is removed at the end.
+    :raises OSError: if there is no room for it.
+    :raises sqlite3.Error: likewise.
+    """
+    saved: dict[str, int] = dict.fromkeys(_TABLES, 0)
+    try:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        saved: dict[str, int] = dict.fromkeys(_TABLES, 0)
         for repaired in (False, True):
             for suffix in ("", "-wal"):
-                source = aside.with_name(aside.name + suffix)
+                source = damaged.with_name(damaged.name + suffix)
                 if source.exists():
                     shutil.copyfile(source, copy.with_name(copy.name + suffix))
             if repaired:
@@ -126,13 +148,10 @@ def _recover(file: Path, what: str) -> tuple[sqlite3.Connection, Damage]:
             if _save(copy, db, saved):
                 break
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    except BaseException:
-        db.close()
-        raise
     finally:
         for suffix in ("", "-wal", "-shm"):
             copy.with_name(copy.name + suffix).unlink(missing_ok=True)
-    return db, Damage(what, aside, saved)
+    return saved
 
 
 def _save(damaged: Path, db: sqlite3.Connection, saved: dict[str, int]) -> bool:

@@ -11,12 +11,13 @@ from typing import Literal
 
 from . import outbox, spool
 from .clock import Moment
+from .damage import is_whole
 
 __all__ = ("DeadLetter", "Origin", "count", "find", "insert", "list_all", "purge", "redrive")
 
 Origin = Literal["subscription", "outbox", "unknown", "damaged"]
 """Where it died: in a subscription, on its way to the broker, because nobody subscribes it any more, on disk."""
-_COLUMNS = "seq, wall, origin, target, name, attempts, error, message"
+_COLUMNS = "seq, wall, origin, target, name, attempts, error, message, crc"
 
 
 @dataclass(slots=True)
@@ -35,6 +36,13 @@ class DeadLetter:
     wall: int = 0
     """When, in milliseconds since 1970 by the clock of the device."""
     seq: int = 0
+    is_whole: bool = True
+    """Whether the message is what was written."""
+
+    @property
+    def can_go_back(self) -> bool:
+        """Whether there is somewhere to go back to."""
+        return self.is_whole and self.origin in ("subscription", "outbox")
 
 
 def insert(db: sqlite3.Connection, letter: DeadLetter, limits: tuple[int, int]) -> int:
@@ -89,15 +97,16 @@ def redrive(db: sqlite3.Connection, letter: DeadLetter, now: Moment) -> None:
 
     :raises ValueError: for one that has nowhere to go: it is damaged, or was never meant for a subscription of ours.
     """
+    if not letter.can_go_back:
+        why = letter.origin if letter.is_whole else "damaged"
+        raise ValueError(f"dead letter {letter.seq} ({why}) has nowhere to go back to; export or purge it")
     if letter.origin == "subscription":
         spool.insert(db, [spool.Entry(letter.target, letter.message, again=True)])
-    elif letter.origin == "outbox":
-        outbox.insert(db, [outbox.Row(letter.name, letter.message, now, hold=False)])
     else:
-        raise ValueError(f"dead letter {letter.seq} ({letter.origin}) has nowhere to go back to; export or purge it")
+        outbox.insert(db, [outbox.Row(letter.name, letter.message, now, hold=False)])
     purge(db, [letter.seq])
 
 
-def _read(row: tuple[int, int, Origin, str, str, int, str, bytes]) -> DeadLetter:
-    seq, wall, origin, target, name, attempts, error, message = row
-    return DeadLetter(origin, target, name, attempts, error, message, wall, seq)
+def _read(row: tuple[int, int, Origin, str, str, int, str, bytes, int]) -> DeadLetter:
+    seq, wall, origin, target, name, attempts, error, message, crc = row
+    return DeadLetter(origin, target, name, attempts, error, message, wall, seq, is_whole(message, crc))

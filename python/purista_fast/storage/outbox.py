@@ -23,6 +23,7 @@ __all__ = (
     "expire",
     "insert",
     "load",
+    "missing",
     "oldest",
     "totals",
 )
@@ -156,6 +157,11 @@ def totals(db: sqlite3.Connection) -> Totals:
     messages, size, hold = db.execute("SELECT count(*), total(length(message)), total(hold) FROM outbox").fetchone()
     names = dict(db.execute("SELECT name, count(*) FROM outbox WHERE ordered GROUP BY name").fetchall())
     return Totals(messages, int(size) + messages * OVERHEAD, int(hold), names)
+
+
+def missing(db: sqlite3.Connection, numbers: Collection[int]) -> set[int]:
+    """Which of these rows are not there."""
+    return set(numbers).difference(seq for (seq,) in db.execute("SELECT seq FROM outbox")) if numbers else set()
 
 
 def oldest(db: sqlite3.Connection) -> Moment | None:

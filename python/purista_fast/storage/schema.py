@@ -26,13 +26,14 @@ CREATE TABLE seen (seq INTEGER PRIMARY KEY AUTOINCREMENT, consumer TEXT NOT NULL
 """
 
 
-def connect(file: Path) -> sqlite3.Connection:
+def connect(file: Path, *, create: bool = True) -> sqlite3.Connection:
     """Opens a file, made with mode 0600 if there is none, for use by one thread at a time.
 
+    :param create: whether it is made if there is none.
     :raises sqlite3.Error: if it is no database, or damaged where SQLite looks first.
-    :raises OSError: if it cannot be made.
+    :raises OSError: if it cannot be made or written.
     """
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.close(os.open(file, os.O_RDWR | (os.O_CREAT if create else 0) | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(file, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=64)
     try:
         db.execute(f"PRAGMA page_size = {PAGE}")

@@ -64,6 +64,8 @@ class Backlog:
         """How many rows that keep their order wait, by event name; those that are about to be written among them."""
         self._expected: Counter[str] = Counter()
         """How many of these are about to be written."""
+        self._coming = (0, 0)
+        """How many rows are about to be written, and their bytes."""
         self._busy: dict[int, tuple[int, str]] = {}
         """Size and name ("" for one that keeps no order) of the rows on disk that do not wait."""
         self._tail: deque[Row] = deque()
@@ -81,9 +83,21 @@ class Backlog:
 
     # --- what comes
 
-    def load(self, totals: Totals, *, first: bool = False) -> None:
-        """Takes note of what there is: left by an earlier process, or changed by another one."""
-        self._room.set(totals.messages, totals.bytes)
+    def numbers(self) -> list[int]:
+        """The rows on disk that do not wait."""
+        return list(self._busy)
+
+    def load(self, totals: Totals, missing: Iterable[int] = (), *, first: bool = False) -> None:
+        """Takes note of what there is: left by an earlier process, or changed by another one.
+
+        :param missing: which of the :meth:`numbers` another one has deleted.
+        """
+        for seq in missing:
+            self._withdraw(seq)
+            self.holding.discard(seq)
+            self._busy.pop(seq, None)
+        # What is about to be written is not on disk, and its room is taken.
+        self._room.set(totals.messages + self._coming[0], totals.bytes + self._coming[1])
         self._waiting = Counter(totals.names) + self._expected
         self._waiting.subtract(name for _, name in self._busy.values() if name)
         self._may_hold = self._may_hold or (first and totals.hold > 0)
@@ -102,6 +116,7 @@ class Backlog:
 
     def expect(self, row: Row) -> None:
         """A row is about to be written: what is emitted from now on comes after it."""
+        self._coming = (self._coming[0] + 1, self._coming[1] + row.size)
         if row.ordered:
             self._waiting[row.name] += 1
             self._expected[row.name] += 1
@@ -292,6 +307,7 @@ class Backlog:
         self._wake.set()
 
     def _arrived(self, row: Row) -> None:
+        self._coming = (self._coming[0] - 1, self._coming[1] - row.size)
         if row.ordered:
             self._expected[row.name] -= 1
 

@@ -122,13 +122,15 @@ class Outbox:
     def changed(self) -> None:
         """Another process has changed the table."""
 
-        def done(totals: table.Totals | None, error: StorageError | None) -> None:
-            if totals is not None:
-                self.backlog.load(totals)
+        numbers = self.backlog.numbers()
+
+        def done(found: tuple[table.Totals, set[int]] | None, error: StorageError | None) -> None:
+            if found is not None:
+                self.backlog.load(*found)
             else:
                 logger.error("the outbox cannot be read: %s", error)
 
-        self._database.submit(table.totals, done)
+        self._database.submit(lambda db: (table.totals(db), table.missing(db, numbers)), done)
 
     # --- emitting
 

@@ -17,7 +17,7 @@ import msgspec
 from ..._core import snake_case
 from ...errors import BridgeError, ConfigError
 
-__all__ = ("State", "Subscribed", "check_instance_id", "random_id")
+__all__ = ("State", "Subscribed", "check_instance_id", "folder_of", "random_id")
 
 
 class Subscribed(msgspec.Struct):
@@ -70,9 +70,7 @@ class State:
 
         :raises BridgeError: if the id cannot be read or kept.
         """
-        # A name such as ".." must not lead out of the folder.
-        name = quote(application, safe=" ")
-        folder = state_dir / (name.replace(".", "%2E") if set(name) == {"."} else name)
+        folder = folder_of(state_dir, application)
         if instance_id is None:
             try:
                 instance_id = _kept_id(folder)
@@ -140,6 +138,12 @@ class State:
     def forget(self) -> None:
         """Removes the subscriptions: the session has ended."""
         self._file.unlink(missing_ok=True)
+
+
+def folder_of(state_dir: Path, application: str) -> Path:
+    """Where the instances of an application have their folders; a name such as ".." does not lead out of it."""
+    name = quote(application, safe=" ")
+    return state_dir / (name.replace(".", "%2E") if set(name) == {"."} else name)
 
 
 def _kept_id(folder: Path) -> str:
