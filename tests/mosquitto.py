@@ -112,6 +112,10 @@ class Mosquitto:
             self._process.wait(_PATIENCE)
             self._process = None
 
+    def add(self, line: str) -> None:
+        """One more line of its configuration, from the next start on."""
+        self._lines.append(line)
+
     def restart(self) -> None:
         """Ends it and starts it again on the same port, with its sessions."""
         self.stop()

@@ -133,7 +133,7 @@ class Runtime:
         if isinstance(event, Event):
             codec, keeping = event.codec, event.keeping
             if keeping.durability == "disk" and "disk" not in self.bridge.capabilities:
-                raise BridgeError(f'{scope.label} emits {name!r} with durability="disk", but the bridge keeps nothing')
+                raise BridgeError(f"{scope.label} emits {name!r} with durability='disk', but the bridge keeps nothing")
         if scope.emits is not None and name not in scope.emits:
             raise DefinitionError(f"{scope.label} may not emit {name!r}: it is not in its `emits` list")
         message = Message(

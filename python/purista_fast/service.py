@@ -174,11 +174,12 @@ class Service:
             raise DefinitionError(f'overflow must be "wait" or "drop_oldest", not {overflow!r}')
         if concurrency < 1 or queue_size < 1:
             raise DefinitionError(f"concurrency and queue_size must be at least 1, not {concurrency} and {queue_size}")
-        before, after, needs = tuple(before), tuple(after), frozenset(needs)  # an iterator gives them only once
+        before, after = tuple(before), tuple(after)  # an iterator gives them only once
+        asked: frozenset[Capability] = frozenset(needs)
         if retry is not None and retry.block and concurrency > 1:
             raise DefinitionError(f"Retry(block=True) keeps the order, concurrency={concurrency} gives it up")
         if retry is not None or deduplicate:
-            needs |= {"retry"}
+            asked |= {"retry"}
         wanted: dict[str, Any] = {
             "eventName": event.name if event else event_name,
             "principalId": principal_id,
@@ -207,7 +208,7 @@ class Service:
                 drop_oldest=overflow == "drop_oldest",
                 retry=retry or DEFAULT_RETRY,
                 deduplicate=deduplicate,
-                needs=needs,
+                needs=asked,
             )
             subscription.durable_events |= durable([result_event])
             self.subscriptions[subscription.name] = subscription

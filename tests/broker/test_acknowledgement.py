@@ -42,6 +42,8 @@ class PlayedLink:
         if self.is_up:
             self.acknowledged.append(mid)
 
+    def resume(self) -> None: ...
+
     async def subscribe(self, filters: Any) -> None:
         self.subscribed += [text for text, _ in filters]
 

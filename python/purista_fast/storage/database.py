@@ -183,6 +183,7 @@ class Database:
                 self._wanted = anyio.Event()
                 while self._pending:
                     batch, self._pending = self._pending, []
+                    outcomes: list[tuple[Any, StorageError | None]] = []
                     with anyio.CancelScope(shield=True):
                         outcomes = await anyio.to_thread.run_sync(self._commit, batch, limiter=self._thread)
                     for operation, (result, error) in zip(batch, outcomes, strict=True):
@@ -194,6 +195,8 @@ class Database:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._close, limiter=self._thread)
             self._idle.set()
+            for operation in self._pending:
+                operation.done(None, self._failed("it is closed", full=False))
 
     def _commit(self, batch: list[_Operation]) -> list[tuple[Any, StorageError | None]]:
         try:

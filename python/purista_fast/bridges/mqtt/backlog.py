@@ -205,7 +205,7 @@ class Backlog:
     def settled(self, row: Row, entry: Outgoing) -> None:
         """The broker has answered."""
         self._wake.set()
-        is_alone = entry.code == NOBODY and self._publisher.is_settling
+        is_alone = entry.code == NOBODY and self._publisher.is_settling(first=True)
         if entry.code in BUSY or is_alone:
             self._release(row.seq)
             self._look_again(row.seq - 1)

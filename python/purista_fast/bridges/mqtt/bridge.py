@@ -38,6 +38,8 @@ __all__ = ("MqttBridge",)
 
 _CLIENT = "client"
 """The name under which a client without services runs: nothing of it outlives the process."""
+_NEWS = 1.0
+"""After how many seconds without a connection nobody waits any more to tell what is new of a service."""
 _ASIDE = 1000
 """How many messages that nobody waits for may be under way."""
 _ECHOES = 10_000
@@ -165,6 +167,8 @@ class MqttBridge:
         if self._store is not None and message.event_name is not None:
             await self._store.outbox.emit(message, keeping, timeout)
             return
+        if message.message_type.startswith("info") and self._publisher.is_away(_NEWS):
+            raise UnhandledError(StatusCode.SERVICE_UNAVAILABLE, f"no connection to {self._broker}")
         entry = self._outgoing(message)
         self._publisher.post(entry)
         await self._publisher.admitted(entry, timeout)

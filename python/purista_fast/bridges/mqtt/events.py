@@ -30,10 +30,13 @@ class Events:
 
     :param state: where the subscriptions of the session are kept.
     :param graveyard: where messages go that nobody subscribes any more.
+    :param receive_maximum: how many messages may be unacknowledged; of twice as many no more is read.
     :param ack_within: how long a message may wait for its handlers before it moves to disk, in seconds.
     """
 
-    def __init__(self, intake: Intake, state: State, graveyard: Graveyard, ack_within: float) -> None:
+    def __init__(
+        self, intake: Intake, state: State, graveyard: Graveyard, receive_maximum: int, ack_within: float
+    ) -> None:
         self.table = Table()
         self.unknown = 0
         """How many messages came for a subscription that nobody knows."""
@@ -46,6 +49,7 @@ class Events:
         self._intake = intake
         self._state = state
         self._graveyard = graveyard
+        self._receive_maximum = receive_maximum
         self._ack_within = ack_within
         self._stored: Subscribed | None = None
         self._arrived: deque[Delivery] = deque()
@@ -112,6 +116,8 @@ class Events:
             self._arrived.append(delivery)
             if len(self._arrived) == 1:
                 self._stirred.set()
+            if len(self._arrived) > 2 * self._receive_maximum:
+                link.pause()
         if message is not None:
             self._deliver(delivery, message, arrived)
         if not delivery.open:
@@ -217,3 +223,5 @@ class Events:
             delivery.link.acknowledge(delivery.mid)
             if delivery.key is not None and delivery.link.is_up:
                 self._under_way.pop(delivery.key, None)
+        if self._link is not None and len(arrived) <= self._receive_maximum:
+            self._link.resume()

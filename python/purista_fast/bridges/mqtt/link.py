@@ -85,6 +85,11 @@ class _Client(paho.Client):
     def _create_socket(self) -> Any:
         return self.ready
 
+    def beat(self) -> None:
+        """Tells the broker that we live, and expects no answer."""
+        self._send_pingreq()
+        self._ping_t = 0.0
+
 
 class _Reply:
     """What a SUBSCRIBE or an UNSUBSCRIBE waits for."""
@@ -132,6 +137,8 @@ class Link:
         self._connack = anyio.Event()
         self._refusal: Refused | None = None
         self._stalled = anyio.Event()
+        self._may_read = anyio.Event()
+        self._may_read.set()
         self._replies: dict[int, _Reply] = {}
         self._client = client = _Client(
             CallbackAPIVersion.VERSION2,
@@ -209,6 +216,18 @@ class Link:
         if self.is_up:
             self._client.ack(mid, 1)
             self._note_stall()
+
+    def pause(self) -> None:
+        """Reads nothing more until :meth:`resume`: what the broker sends stays in its socket, and then with it.
+
+        mosquitto 2.0 sends far more than our receive maximum.
+        """
+        if self._may_read.is_set():
+            self._may_read = anyio.Event()
+
+    def resume(self) -> None:
+        """Reads on."""
+        self._may_read.set()
 
     async def subscribe(self, filters: Iterable[tuple[str, int]]) -> None:
         """Subscribes to filters with their identifiers, QoS 1, and waits until the broker has agreed.
@@ -302,13 +321,17 @@ class Link:
         client, sock = self._client, self._socket
         with contextlib.suppress(anyio.ClosedResourceError, OSError):  # closed while it was waited for
             while self.is_up:
-                if sock.pending():
+                if not self._may_read.is_set():
+                    await self._may_read.wait()
+                elif sock.pending():
                     await anyio.lowlevel.checkpoint()
                 else:
                     await anyio.wait_readable(sock.raw)
+                if not self.is_up:
+                    break
                 for _ in range(_BURST):
                     client.loop_read()
-                    if self.lost.is_set() or not sock.pending():
+                    if self.lost.is_set() or not sock.pending() or not self._may_read.is_set():
                         break
                 self._flush()
         self.close("the connection broke")
@@ -326,7 +349,10 @@ class Link:
         await self._connack.wait()
         while self.is_up:
             await anyio.sleep(min(self._client.keepalive / 4, 5))
-            self._client.loop_misc()
+            if self._may_read.is_set():
+                self._client.loop_misc()
+            else:
+                self._client.beat()  # the answer to a ping would not be read
             self._note_stall()
 
     def _flush(self) -> None:
@@ -345,6 +371,7 @@ class Link:
         self.reason = self.reason or reason
         self.lost_at = time.monotonic()
         self.lost.set()
+        self._may_read.set()
         self._connack.set()
         for reply in self._replies.values():
             reply.event.set()

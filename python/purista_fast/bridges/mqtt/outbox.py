@@ -88,8 +88,8 @@ class Outbox:
 
     # --- life
 
-    async def start(self, tasks: TaskGroup) -> None:
-        """Reads what there is, and works in this group from now on.
+    async def load(self, tasks: TaskGroup) -> None:
+        """Reads what there is, and keeps what is emitted, in this group, from now on.
 
         :raises StorageError: if the disk cannot be read.
         """
@@ -97,9 +97,12 @@ class Outbox:
         totals, drops = await self._database.run(lambda db: (table.totals(db), table.drops(db)))
         self._drops.update(drops)
         self.backlog.load(totals, first=True)
-        tasks.start_soon(self.backlog.drain)
         tasks.start_soon(self._watch)
         self._stirred.set()
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Sends what is on disk, in this group, from now on: the own subscriptions are there."""
+        tasks.start_soon(self.backlog.drain)
 
     async def reconnected(self, link: Link) -> None:
         """A connection is there; comes before anything is published on it."""
@@ -220,7 +223,7 @@ class Outbox:
     def _settled(self, entry: Outgoing) -> None:
         """The broker has answered an event that is in memory."""
         assert isinstance(entry, _Event)
-        is_refused = entry.code in BUSY or (entry.code == NOBODY and self._publisher.is_settling)
+        is_refused = entry.code in BUSY or (entry.code == NOBODY and self._publisher.is_settling(first=False))
         if entry.state == "written":
             self.backlog.settled(entry.row, entry)
         elif entry.state == "writing" and (is_refused or entry.code >= 0x80):
@@ -297,7 +300,9 @@ class Outbox:
             self._confirm(event, _FullError(StatusCode.INSUFFICIENT_STORAGE, full))
 
     def _drop_oldest(self, event: _Event) -> None:
-        row, sent = event.row, frozenset(self.backlog.posted)
+        row = event.row
+        # What is on its way now may have arrived: dropping it would gain nothing.
+        sent = frozenset(self.backlog.posted) if self._publisher.is_up else frozenset()
         lacking = self._room.lacking(row.size)
 
         def done(dropped: list[table.Gone] | None, error: StorageError | None) -> None:

@@ -23,6 +23,7 @@ _SETTLING = 10.0
 """How long after a reconnect it is likely that other instances are not back yet, in seconds."""
 NOBODY = 0x10
 """The reason code of a PUBACK for which there was no subscriber."""
+_TOO_LARGE = 0x95
 BUSY = {
     0x80: (StatusCode.SERVICE_UNAVAILABLE, "the broker could not take it"),
     0x97: (StatusCode.INSUFFICIENT_STORAGE, "a quota of the broker is exceeded"),
@@ -152,10 +153,12 @@ class Publisher:
         """Whether there is a connection to publish on."""
         return self._link is not None and self._link.is_up
 
-    @property
-    def is_settling(self) -> bool:
-        """Whether the connection came back a moment ago, so that others may not be back with their subscriptions."""
-        return self._ups > 1 and time.monotonic() - self._up_at < _SETTLING
+    def is_settling(self, *, first: bool) -> bool:
+        """Whether the connection came back a moment ago, so that others may not be back with their subscriptions.
+
+        :param first: whether that goes for the first connection as well.
+        """
+        return (first or self._ups > 1) and time.monotonic() - self._up_at < _SETTLING
 
     def is_away(self, seconds: float) -> bool:
         """Whether there has been no connection for so long."""
@@ -183,9 +186,7 @@ class Publisher:
 
         :raises UnhandledError: 413.
         """
-        limit = min(self._largest, self._link.maximum_packet_size) if self._link else self._largest
-        # The fixed header, the packet id and two length fields have 9 bytes together.
-        size = len(entry.payload) + len(entry.topic.encode()) + len(entry.properties()) + 9
+        limit, size = self._limit_of_packets, _size_of(entry)
         if size > limit:
             raise UnhandledError(
                 StatusCode.PAYLOAD_TOO_LARGE,
@@ -296,6 +297,10 @@ class Publisher:
             return
         while unsent and link.is_up and len(in_flight) < self._limit:
             entry, _ = unsent.popitem(last=False)
+            if _size_of(entry) > self._limit_of_packets:
+                # It was meant for a broker that took more; this one would close the connection.
+                self._settle(entry, _TOO_LARGE)
+                continue
             try:
                 mid = link.publish(entry.topic, entry.payload, entry.properties(), retain=entry.retain)
             except LinkLost:
@@ -308,14 +313,27 @@ class Publisher:
     def _acknowledged(self, mid: int, code: int) -> None:
         entry = self._in_flight.pop(mid, None)
         if entry is not None:
-            entry.code = code
-            if code < 0x80:
-                self.published += 1
-                self.no_matching_subscribers += code == NOBODY and not entry.is_note
-            else:
-                self.refused += 1
-            if entry.settled is not None:
-                entry.settled.set()
-            if entry.on_settled is not None:
-                entry.on_settled(entry)
+            self._settle(entry, code)
         self._fill()
+
+    def _settle(self, entry: Outgoing, code: int) -> None:
+        entry.code = code
+        if code < 0x80:
+            self.published += 1
+            self.no_matching_subscribers += code == NOBODY and not entry.is_note
+        else:
+            self.refused += 1
+        if entry.settled is not None:
+            entry.settled.set()
+        if entry.on_settled is not None:
+            entry.on_settled(entry)
+
+    @property
+    def _limit_of_packets(self) -> int:
+        return min(self._largest, self._link.maximum_packet_size) if self._link else self._largest
+
+
+def _size_of(entry: Outgoing) -> int:
+    """The size of its packet, in bytes."""
+    # The fixed header, the packet id and two length fields have 9 bytes together.
+    return len(entry.payload) + len(entry.topic.encode()) + len(entry.properties()) + 9

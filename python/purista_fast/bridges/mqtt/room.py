@@ -17,7 +17,7 @@ class Room:
         self.bytes = 0
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._waiting: deque[anyio.Event] = deque()
+        self._waiting: deque[_Waiter] = deque()
 
     def has(self, size: int) -> bool:
         """Whether one more message of so many bytes fits."""
@@ -37,35 +37,50 @@ class Room:
         self.messages -= 1
         self.bytes -= size
         if self._waiting:
-            self._waiting[0].set()
+            self._waiting[0].look()
 
     def set(self, messages: int, size: int) -> None:
         """There are so many messages of so many bytes."""
         self.messages, self.bytes = messages, size
         if self._waiting:
-            self._waiting[0].set()
+            self._waiting[0].look()
 
     async def wait(self, size: int, timeout: float | None) -> bool:
         """Waits until a message of so many bytes fits, in order of arrival; False if that took too long.
 
         :param timeout: in seconds; ``None`` for as long as it takes.
         """
-        event = anyio.Event()
-        self._waiting.append(event)
+        waiter = _Waiter()
+        self._waiting.append(waiter)
         try:
             with anyio.move_on_after(timeout):
-                while not self.has(size) or self._waiting[0] is not event:
-                    await event.wait()
-                    event = self._waiting[self._waiting.index(event)] = anyio.Event()
+                while not self.has(size) or self._waiting[0] is not waiter:
+                    await waiter.wait()
                 return True
             return False
         finally:
-            self._waiting.remove(event)
+            self._waiting.remove(waiter)
             if self._waiting:
-                self._waiting[0].set()
+                self._waiting[0].look()
 
     def __str__(self) -> str:
         return (
             f"{self.messages} messages of {self._max_messages}, {self.bytes} bytes of {self._max_bytes} "
             "(outbox.max_messages, outbox.max_bytes)"
         )
+
+
+class _Waiter:
+    """Somebody who waits for room."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def look(self) -> None:
+        self._event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+        self._event = anyio.Event()

@@ -53,7 +53,7 @@ class Store:
             message_expiry=bridge.message_expiry,
             emit_timeout=bridge.emit_timeout,
         )
-        self.events = Events(intake, state, self.graveyard, settings.retries.ack_within)
+        self.events = Events(intake, state, self.graveyard, bridge.receive_maximum, settings.retries.ack_within)
         self.spool = Spool(settings.retries, self.database, workers, self.graveyard, self.events.finished)
         self.events.spool = self.spool
         self._instance_id = state.instance_id
@@ -67,12 +67,13 @@ class Store:
         """
         await self.database.start(tasks)
         await self.graveyard.start()
-        await self.outbox.start(tasks)
+        await self.outbox.load(tasks)
         await self.spool.load()
         tasks.start_soon(self.database.watch, self._changed)
 
     def start(self, tasks: TaskGroup) -> None:
         """Hands what is on disk to the subscriptions from now on."""
+        self.outbox.start(tasks)
         self.spool.start(tasks)
         tasks.start_soon(self.events.keep_pace)
 
