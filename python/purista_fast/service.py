@@ -175,11 +175,11 @@ class Service:
         if concurrency < 1 or queue_size < 1:
             raise DefinitionError(f"concurrency and queue_size must be at least 1, not {concurrency} and {queue_size}")
         before, after = tuple(before), tuple(after)  # an iterator gives them only once
-        asked: frozenset[Capability] = frozenset(needs)
+        asked = set(needs)
         if retry is not None and retry.block and concurrency > 1:
             raise DefinitionError(f"Retry(block=True) keeps the order, concurrency={concurrency} gives it up")
         if retry is not None or deduplicate:
-            asked |= {"retry"}
+            asked.add("retry")
         wanted: dict[str, Any] = {
             "eventName": event.name if event else event_name,
             "principalId": principal_id,
@@ -208,7 +208,7 @@ class Service:
                 drop_oldest=overflow == "drop_oldest",
                 retry=retry or DEFAULT_RETRY,
                 deduplicate=deduplicate,
-                needs=asked,
+                needs=frozenset(asked),
             )
             subscription.durable_events |= durable([result_event])
             self.subscriptions[subscription.name] = subscription

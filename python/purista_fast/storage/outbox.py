@@ -136,13 +136,16 @@ def drop_oldest(db: sqlite3.Connection, name: str, room: int, sent: Collection[i
     return dropped
 
 
-def expire(db: sqlite3.Connection, now: Moment, age: float) -> list[Gone]:
-    """Deletes what is older, in seconds."""
+def expire(db: sqlite3.Connection, now: Moment, age: float, sent: Collection[int] = ()) -> list[Gone]:
+    """Deletes what is older, in seconds.
+
+    :param sent: rows that are on their way to the broker, which are left alone.
+    """
     found = db.execute(
         "SELECT seq, name, length(message), ordered FROM outbox WHERE powered < ? OR wall < ?",
         (now.powered - age, None if now.wall is None else now.wall - age * 1000),
     )
-    expired = list(_gone(found))
+    expired = [row for row in _gone(found) if row.seq not in sent]
     delete(db, [row.seq for row in expired])
     return expired
 

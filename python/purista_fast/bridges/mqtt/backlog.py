@@ -104,6 +104,11 @@ class Backlog:
         self._look_again(self._last)
 
     @property
+    def sent(self) -> frozenset[int]:
+        """The rows that may be with the broker now: dropping them would gain nothing."""
+        return frozenset(self.posted) if self._publisher.is_up else frozenset()
+
+    @property
     def oldest(self) -> Moment | None:
         """When the oldest row was emitted that is in memory."""
         if self.posted:
@@ -171,6 +176,10 @@ class Backlog:
             for seq in (*lost, *self.posted):
                 self._release(seq)
             self._look_again(min(lost) - 1)
+        for seq, (row, _) in list(self.posted.items()):
+            if self._is_too_old(row):
+                self._withdraw(seq)
+                self._drop(row)
         self._wake.set()
 
     async def drain(self) -> None:
@@ -268,9 +277,8 @@ class Backlog:
     def _post(self, row: Row) -> None:
         self._take(row)
         self._last = row.seq
-        if self._database.clock.age(row.since) >= self._max_age:
-            self._dropped("too old", 1)
-            self._delete([row.seq])
+        if self._is_too_old(row):
+            self._drop(row)
             return
         try:
             entry = Outgoing(decode(row.message), self._prefix, self.expiry(row.since), again=True, payload=row.message)
@@ -279,6 +287,13 @@ class Backlog:
             self.posted[row.seq] = (row, entry)
         except (WireError, UnhandledError) as error:
             self._refused(row, "", str(error))
+
+    def _is_too_old(self, row: Row) -> bool:
+        return self._database.clock.age(row.since) >= self._max_age
+
+    def _drop(self, row: Row) -> None:
+        self._dropped("too old", 1)
+        self._delete([row.seq])
 
     def _take(self, row: Row) -> None:
         """A row waits no more."""

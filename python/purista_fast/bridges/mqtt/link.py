@@ -327,7 +327,7 @@ class Link:
                     await anyio.lowlevel.checkpoint()
                 else:
                     await anyio.wait_readable(sock.raw)
-                if not self.is_up:
+                if self.lost.is_set():
                     break
                 for _ in range(_BURST):
                     client.loop_read()

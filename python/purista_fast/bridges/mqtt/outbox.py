@@ -300,9 +300,7 @@ class Outbox:
             self._confirm(event, _FullError(StatusCode.INSUFFICIENT_STORAGE, full))
 
     def _drop_oldest(self, event: _Event) -> None:
-        row = event.row
-        # What is on its way now may have arrived: dropping it would gain nothing.
-        sent = frozenset(self.backlog.posted) if self._publisher.is_up else frozenset()
+        row, sent = event.row, self.backlog.sent
         lacking = self._room.lacking(row.size)
 
         def done(dropped: list[table.Gone] | None, error: StorageError | None) -> None:
@@ -346,7 +344,7 @@ class Outbox:
             return
         self._swept = now
         self._database.keep_time()
-        moment = self._database.clock.now()
+        moment, sent = self._database.clock.now(), self.backlog.sent
 
         def done(found: tuple[list[table.Gone], Moment | None] | None, error: StorageError | None) -> None:
             if found is None:
@@ -357,7 +355,9 @@ class Outbox:
                 self.backlog.gone(expired)
                 self._dropped("too old", len(expired))
 
-        self._database.submit(lambda db: (table.expire(db, moment, self._max_age), table.oldest(db)), done, frees=True)
+        self._database.submit(
+            lambda db: (table.expire(db, moment, self._max_age, sent), table.oldest(db)), done, frees=True
+        )
 
     # --- what is lost
 
