@@ -16,6 +16,7 @@ from .errors import (
     StatusCode,
     UnhandledError,
 )
+from .presence import Instance
 from .service import Service
 
 __all__ = (
@@ -30,6 +31,7 @@ __all__ = (
     "Event",
     "Guard",
     "HandledError",
+    "Instance",
     "Message",
     "PayloadError",
     "PuristaError",

@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
 import msgspec
 
-from ._core import Address, Message, new_traceparent
+from ._core import Address
 from .bridges import EventBridge, open_bridge
 from .client import Client
 from .config import Settings, fill, load
 from .definition import Timer
-from .errors import BridgeError, ConfigError, DefinitionError, PuristaError, UnhandledError
-from .runtime import Runtime, Scope, function_added
+from .errors import BridgeError, ConfigError, DefinitionError, PuristaError
+from .presence import Presence
+from .runtime import Runtime, Scope
 from .service import Service
 from .shelter import sheltered_tasks
 from .threads import ThreadPool
@@ -142,6 +143,7 @@ class _Running:
         self.resources = resources
         self.runtime = Runtime(bridge, ThreadPool(settings.app.threads), settings.bridge.command_timeout)
         self.timers: list[tuple[Timer, Scope]] = []
+        self.presence = Presence(bridge, services, settings.bridge.queue_timeout)
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[Client]:
@@ -151,20 +153,26 @@ class _Running:
         failure: BaseException | None = None
         async with sheltered_tasks() as tasks:
             await self.bridge.start(tasks)
-            async with anyio.create_task_group() as clock:
-                await self._announce("infoServiceInit", "infoServiceFunctionAdded", "infoServiceReady")
-                for timer, timer_scope in self.timers:
-                    clock.start_soon(_keep_time, self.runtime, timer, timer_scope)
-                try:
-                    yield Client(self.runtime, scope)
-                except BaseException as error:  # noqa: BLE001 - raised again below, not wrapped in a group
-                    failure = error
-                clock.cancel_scope.cancel()
+            clock = anyio.CancelScope()
+            try:
+                await self.presence.start(tasks)
+                tasks.start_soon(self._keep_time, clock)
+                yield Client(self.runtime, scope)
+            except BaseException as error:  # noqa: BLE001 - raised again below, not wrapped in a group
+                failure = error
+            clock.cancel()
             with anyio.CancelScope(shield=True):
                 # A bridge that has failed carries nothing any more, and nobody is left to finish anything.
                 await (self.bridge.stop() if tasks.cancel_scope.cancel_called else self._stop())
         if failure is not None:
             raise failure
+
+    async def _keep_time(self, scope: anyio.CancelScope) -> None:
+        """Runs the timers until the scope is cancelled: before the rest, for what they begin must find all of it."""
+        with scope:
+            async with anyio.create_task_group() as timers:
+                for timer, timer_scope in self.timers:
+                    timers.start_soon(_keep_time, self.runtime, timer, timer_scope)
 
     def _add(self, service: Service) -> None:
         for command in service.commands.values():
@@ -184,39 +192,12 @@ class _Running:
         )
 
     async def _stop(self) -> None:
-        await self._announce("infoServiceDrain")
+        await self.presence.drain()
         left = await self.bridge.drain(self.settings.app.drain_timeout)
         if left:
             logger.warning("stopped with %d messages unfinished after %s s", left, self.settings.app.drain_timeout)
-        await self._announce("infoServiceShutdown")
+        await self.presence.shut_down()
         await self.bridge.stop()
-
-    async def _announce(self, *message_types: str) -> None:
-        """Tells others about the services; that nobody takes it is no reason not to start or stop."""
-        patience = self.settings.bridge.queue_timeout
-        with anyio.move_on_after(patience):
-            for service in self.services:
-                for message_type in message_types:
-                    for message in self._news(service, message_type):
-                        await self._tell(message)
-            return
-        logger.warning("%s: nobody took that in %s s", " and ".join(message_types), patience)
-
-    def _news(self, service: Service, message_type: str) -> Iterator[Message]:
-        added = message_type == "infoServiceFunctionAdded"
-        for target, payload in _functions(service) if added else [("", None)]:
-            yield Message(
-                message_type,
-                sender=Address(service.name, service.version, target, self.bridge.instance_id),
-                payload=payload,
-                traceparent=new_traceparent(),
-            )
-
-    async def _tell(self, message: Message) -> None:
-        try:
-            await self.bridge.emit(message, self.settings.bridge.queue_timeout)
-        except UnhandledError as error:
-            logger.warning("%s of %s was not sent: %s", message.message_type, message.sender.service_name, error)
 
 
 async def _keep_time(runtime: Runtime, timer: Timer, scope: Scope) -> None:
@@ -315,8 +296,3 @@ def _check_needs(services: tuple[Service, ...], bridge: EventBridge, url: str) -
                     f"{scheme}:// is {', '.join(sorted(bridge.capabilities)) or 'none of it'}. Choose another "
                     "bridge.url, or leave the service out by services.enabled"
                 )
-
-
-def _functions(service: Service) -> list[tuple[str, bytes]]:
-    encode = msgspec.json.Encoder().encode
-    return [(name, encode(function_added(command.signature))) for name, command in service.commands.items()]

@@ -11,6 +11,7 @@ import anyio
 from ._core import Address, Message
 from .bridges.base import Consumer
 from .definition import Command, Event
+from .presence import Instance, ask
 
 if TYPE_CHECKING:
     from .runtime import Runtime, Scope
@@ -107,6 +108,14 @@ class Client:
             finally:
                 with anyio.CancelScope(shield=True):
                     await remove()
+
+    async def alive(self, timeout: float = 1.0) -> list[Instance]:
+        """Who is alive: all applications that answer in time, this one included if it has services.
+
+        :param timeout: how long to wait for answers, in seconds; all of it is waited.
+        :raises UnhandledError: 503 if there is no connection, or the question is not taken in that time.
+        """
+        return await ask(self._runtime.bridge, self._scope.address, timeout)
 
     def statistics(self) -> dict[str, Any]:
         """The bridge's counters and queue depths."""

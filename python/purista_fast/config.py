@@ -69,6 +69,8 @@ class BridgeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The largest message taken or sent, in bytes."""
     connect_timeout: Seconds = 10.0
     """How long one attempt to connect may take."""
+    wait_for_broker: bool = True
+    """Whether the start waits for the broker, and fails without; with ``false`` it is looked for while running."""
     username: str | None = None
     password: str | None = None
     password_file: str | None = None

@@ -11,6 +11,7 @@ from tests.contract.cases.handlers import ConfigCases, IsolationCases
 from tests.contract.cases.invoke import InvokeCases
 from tests.contract.cases.lifecycle import StopCases
 from tests.contract.cases.listen import ListenCases
+from tests.contract.cases.presence import AliveCases
 from tests.contract.cases.propagation import PropagationCases
 from tests.contract.cases.threads import ThreadCases
 from tests.contract.cases.timers import TimerCases
@@ -59,3 +60,6 @@ class TestListen(Memory, ListenCases): ...
 
 
 class TestBounds(Memory, BoundsCases): ...
+
+
+class TestAlive(Memory, AliveCases): ...

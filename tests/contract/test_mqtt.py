@@ -10,6 +10,7 @@ from tests.contract.cases.handlers import ConfigCases, IsolationCases
 from tests.contract.cases.invoke import InvokeCases
 from tests.contract.cases.lifecycle import StopCases
 from tests.contract.cases.listen import ListenCases
+from tests.contract.cases.presence import AliveCases
 from tests.contract.cases.propagation import PropagationCases
 from tests.contract.cases.remote import DurableCases, ProcessCases
 from tests.contract.cases.threads import ThreadCases
@@ -65,3 +66,6 @@ class TestProcesses(Mqtt, ProcessCases): ...
 
 
 class TestDurable(Mqtt, DurableCases): ...
+
+
+class TestAlive(Mqtt, AliveCases): ...

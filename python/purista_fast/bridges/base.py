@@ -140,6 +140,18 @@ class EventBridge(Protocol):
         """
         ...
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether others can be reached now; always, where there is nothing to connect to."""
+        ...
+
+    def on_connected(self, tell: Callable[[], None]) -> None:
+        """Has this called, once, after each connection: the first one, and those after a loss. It must not wait.
+
+        Never called where there is nothing to connect to.
+        """
+        ...
+
     async def drain(self, timeout: float) -> int:
         """Takes nothing new and finishes what is under way; returns how many messages were left unhandled.
 

@@ -15,18 +15,7 @@ __all__ = ("main",)
 
 @click.group(
     cls=Commands,
-    modules=(
-        "run",
-        "invoke",
-        "emit",
-        "listen",
-        "inspect",
-        "outbox",
-        "dead-letters",
-        "demo",
-        "mosquitto",
-        "doctor",
-    ),
+    modules=("run", "invoke", "emit", "listen", "inspect", "outbox", "dead-letters", "mosquitto", "doctor", "alive", "demo"),
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )

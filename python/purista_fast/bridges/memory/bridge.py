@@ -61,6 +61,14 @@ class MemoryBridge:
 
         return remove
 
+    @property
+    def is_connected(self) -> bool:
+        """Always; see :class:`EventBridge`."""
+        return True
+
+    def on_connected(self, tell: Callable[[], None]) -> None:
+        """There is nothing to connect to; see :class:`EventBridge`."""
+
     async def start(self, tasks: TaskGroup) -> None:
         """Begins to serve; see :class:`EventBridge`."""
         self._limited = limiter(self._on_timeout)

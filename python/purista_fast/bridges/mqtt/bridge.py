@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import anyio
@@ -24,15 +23,15 @@ from .calls import Calls
 from .control import Control
 from .intake import Intake
 from .lanes import Item
-from .link import Connect, Refused
-from .properties import event_expiry, whole_seconds
+from .link import Refused
+from .properties import event_expiry
 from .publisher import Outgoing, Publisher
+from .rivals import Rivals
 from .serving import Serving
-from .session import Session
+from .sessions import Sessions
 from .state import State, check_instance_id, random_id
 from .store import Store
 from .subscriptions import Interest
-from .will import make_will
 
 __all__ = ("MqttBridge",)
 
@@ -86,19 +85,22 @@ class MqttBridge:
             else None
         )
         self._events = self._store.events if self._store else None
+        self._rivals = Rivals(self._broker, self.instance_id, bridge.prefix, timeout=bridge.connect_timeout)
+        self._sessions = Sessions(bridge, self._broker, self.instance_id, self._rivals)
         self._control = Control(
             self.instance_id,
             bridge.prefix,
+            rivals=self._rivals,
             publisher=self._publisher,
             intake=self._intake,
             calls=self._calls,
             serving=self._serving,
             workers=self._workers,
             outbox=self._store.outbox if self._store else None,
-            before_publishing=self._subscriptions_first,
+            before_publishing=self._sessions.subscriptions_first,
+            send_aside=self._send_aside,
         )
         self._subscribers: list[Address] = []
-        self._sessions: dict[str, Session] = {}
         self._routes: dict[Address, Route | None] = {}
         self._tasks: TaskGroup | None = None
         self._is_draining = False
@@ -132,7 +134,9 @@ class MqttBridge:
                 await self._store.open(tasks)
             self._workers.start(tasks)
             self._serving.start(tasks)
-            await self._connect(tasks)
+            await self._sessions.start(
+                *(tasks, self._control, self._events, self._announced()), is_subscribed=bool(self._subscribers)
+            )
             tasks.start_soon(self._calls.keep_deadlines)
             if self._store is not None:
                 self._store.start(tasks)
@@ -174,6 +178,15 @@ class MqttBridge:
         await self._publisher.admitted(entry, timeout)
         await self._publisher.acknowledged(entry, self._settings.emit_timeout)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now; see :class:`EventBridge`."""
+        return self._sessions.is_connected
+
+    def on_connected(self, tell: Callable[[], None]) -> None:
+        """Has this called after each connection; see :class:`EventBridge`."""
+        self._sessions.tell = tell
+
     async def tap(self, consumer: Consumer) -> Callable[[], Awaitable[None]]:
         """Adds a consumer while the bridge runs; see :class:`EventBridge`."""
         interest = self._add(dataclasses.replace(consumer, shared=False, drop_oldest=True), None)
@@ -211,27 +224,16 @@ class MqttBridge:
     async def stop(self) -> None:
         """Disconnects; see :class:`EventBridge`. The broker keeps what the subscriptions have not handled."""
         self._is_draining = True
-        events = self._sessions.get("events")
-        if events is not None and self._events is not None:
-            if self._events.table.filters:
-                await events.stop(whole_seconds(self._settings.session_expiry))
-            else:
-                # Nothing is subscribed any more: the session of an earlier run ends, if the broker can be told.
-                is_told = events.link is not None
-                await events.stop(0)
-                if is_told:
-                    self._events.forget()
-        if "control" in self._sessions:
-            await self._sessions["control"].stop(0)
+        await self._sessions.stop()
         await self._release()
 
     def statistics(self) -> dict[str, Any]:
         """Counters and depths; see :class:`EventBridge`."""
-        sessions = self._sessions.values()
         serving = self._serving
         return {
-            "connected": bool(sessions) and all(session.link is not None for session in sessions),
-            "reconnects": sum(session.reconnects for session in sessions),
+            "connected": self.is_connected,
+            "connected_for": self._sessions.connected_for,
+            "reconnects": self._sessions.reconnects,
             **self._publisher.statistics(),
             "pending_invocations": len(self._calls),
             "timeouts": self._calls.timeouts + self._timeouts,
@@ -250,51 +252,6 @@ class MqttBridge:
         }
 
     # --- start and stop
-
-    async def _connect(self, tasks: TaskGroup) -> None:
-        settings, events = self._settings, self._events
-        connect = partial(Connect, max_packet_size=settings.max_packet_size, keep_alive=settings.keep_alive)
-        # A session of an earlier run may be left even if nothing is subscribed now.
-        was_subscribed = events is not None and events.load()
-        has_events = was_subscribed or bool(self._subscribers)
-        services = self._announced()
-        will = make_will(self.instance_id, services, settings) if services else None
-        control = connect(
-            f"{self.instance_id}_c",
-            clean_start=True,
-            session_expiry=0,
-            receive_maximum=65_535,
-            # A will waits for a reconnect only where the session does.
-            will=None if has_events else will,
-        )
-        await self._session("control", control, self._control.up, self._control.arrived, tasks)
-        if events is not None and has_events:
-            durable = connect(
-                self.instance_id,
-                clean_start=False,
-                session_expiry=whole_seconds(settings.session_expiry),
-                receive_maximum=settings.receive_maximum,
-                will=will,
-            )
-            await self._session("events", durable, events.up, events.arrived, tasks)
-
-    async def _session(self, label: str, connect: Connect, on_up: Any, on_message: Any, tasks: TaskGroup) -> None:
-        session = Session(
-            label,
-            self._broker,
-            connect,
-            connect_timeout=self._settings.connect_timeout,
-            on_up=on_up,
-            on_message=on_message,
-        )
-        self._sessions[label] = session
-        await tasks.start(session.run, name=f"mqtt {label} session")
-
-    async def _subscriptions_first(self) -> None:
-        """Waits a while for the events session, so that a broker that lost it has our subscriptions before our
-        events. A first connection waits for nothing: the start publishes when both are up."""
-        if "events" in self._sessions:
-            await self._sessions["events"].hurry(self._settings.connect_timeout / 2)
 
     def _announced(self) -> list[tuple[str, str]]:
         """The services that run here, by name and version."""

@@ -15,6 +15,7 @@ from .link import Link, LinkLost, Refused
 from .outbox import Outbox
 from .properties import identifiers
 from .publisher import Publisher
+from .rivals import Rivals
 from .serving import Serving
 from .subscriptions import Interest, Table
 
@@ -37,7 +38,9 @@ class Control:
         serving: Serving,
         workers: Workers,
         outbox: Outbox | None,
+        rivals: Rivals,
         before_publishing: Callable[[], Awaitable[None]],
+        send_aside: Callable[[Message], None],
     ) -> None:
         self.ignored: Counter[str] = Counter()
         """How many messages for this instance were neither commands nor answers, by type."""
@@ -50,7 +53,9 @@ class Control:
         self._serving = serving
         self._workers = workers
         self._outbox = outbox
+        self._rivals = rivals
         self._before_publishing = before_publishing
+        self._send_aside = send_aside
         self._taps = Table()
         self._own = Table()
         self._responses = response_filter(instance_id, prefix=prefix)
@@ -134,5 +139,7 @@ class Control:
         elif kind in _ANSWERS:
             if self.echoes.pop(message.correlation_id or "", self) is self:
                 self._calls.answer(message)
+        elif (answer := self._rivals.answer(message)) is not None:
+            self._send_aside(answer)
         else:
             self.ignored[kind] += 1

@@ -124,6 +124,8 @@ class Link:
         """The reason code of the broker's DISCONNECT, if there was one."""
         self.lost_at = 0.0
         """When it was lost, by the monotonic clock in seconds."""
+        self.is_accepted = False
+        """Whether the broker has accepted the connection."""
         self.session_present = False
         self.receive_maximum = 65_535
         """How many publishings may be unacknowledged."""
@@ -289,6 +291,8 @@ class Link:
             if self._socket.fileno() >= 0:
                 anyio.notify_closing(self._socket.raw)
         self._socket.close()
+        # paho would close it once more when it is collected, perhaps after the loop has ended.
+        self._client.on_socket_close = None
 
     # --- paho's callbacks
 
@@ -298,6 +302,7 @@ class Link:
         lacking = [what for name, what in _NEEDED.items() if getattr(properties, name, 1) == 0]
         if lacking:
             self._refusal = Refused(f"the broker lacks {', '.join(lacking)}", 0x83, "of no use to this bridge")
+        self.is_accepted = self._refusal is None
         self.session_present = flags.session_present
         self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
         self.maximum_packet_size = getattr(properties, "MaximumPacketSize", self.maximum_packet_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -24,8 +25,10 @@ _LONGEST_DELAY = 30.0
 _STABLE = 10.0
 """After how many seconds a connection counts as one that works."""
 _TAKEN_OVER = 0x8E
-_KICKS = 5
-"""After how many connections in a row that the broker accepted at once, and closed soon, we do not go on."""
+_KICKS = 3
+"""After how many connections in a row that were accepted, and closed soon, we ask whether another process is us."""
+_GLANCE = 2.0
+"""How long a start that does not wait for the broker looks for it, in seconds."""
 _FINAL = frozenset((0x83, 0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x90, 0x95, 0x9C, 0x9D))
 """Reason codes of a refusal that another attempt would meet as well."""
 
@@ -37,6 +40,11 @@ class Session:
     :param connect_timeout: how long an attempt may take, and all attempts of the start together, in seconds.
     :param on_up: subscribes what has to be, on each connection, before it is used.
     :param on_message: called for each PUBLISH; must not raise.
+    :param on_ready: called with each connection that is ready, the first one included.
+    :param waits: whether the start waits for the broker; if not, it is over after the first attempt in any case.
+    :param is_late: whether there is no start to wait for: another session has found no broker already.
+    :param find_rival: tells whether another process uses the same client id; asked when connections are closed soon
+        after they were accepted, again and again.
     """
 
     def __init__(
@@ -48,17 +56,28 @@ class Session:
         connect_timeout: float,
         on_up: Callable[[Link], Awaitable[None]],
         on_message: Callable[[Link, MQTTMessage], None],
+        on_ready: Callable[[], None] = lambda: None,
+        waits: bool = True,
+        is_late: bool = False,
+        find_rival: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self.link: Link | None = None
         """The connection, while there is one that is ready."""
         self.reconnects = 0
+        self.up_since: float | None = None
+        """Since when there is :attr:`link`, in seconds of ``time.monotonic()``: the wall clock may jump."""
         self._label = label
         self._broker = broker
         self._connect = connect
         self._timeout = connect_timeout
         self._on_up = on_up
         self._on_message = on_message
-        self._started = False
+        self._on_ready = on_ready
+        self._waits = waits
+        self._find_rival = find_rival
+        self._running = is_late
+        """Whether the start is over."""
+        self._was_up = False
         self._stopping = anyio.Event()
         self._hurried = anyio.Event()
         self._up = anyio.Event()
@@ -68,31 +87,41 @@ class Session:
     async def run(self, *, task_status: TaskStatus[None]) -> None:
         """Keeps the session connected until :meth:`stop`; it has started once the first connection is ready.
 
+        A session that does not wait has started after the first attempt as well, if there was no broker. What another
+        attempt would meet as well, such as a wrong password, ends the start in any case.
+
         :raises BridgeError: if the first connection is refused or impossible, and whenever another process takes
             the session over.
         """
         began = anyio.current_time()
+        if self._running:
+            task_status.started()
         while not self._stopping.is_set():
             up_since = None
             try:
-                link = await self._open(self._timeout if self._started else self._left(began))
+                link = await self._open(self._patience(began))
                 if self._stopping.is_set():
                     link.close("closed by this side")
                     return
                 up_since = anyio.current_time()
-                reason = await self._serve(link, task_status)
-                self._count_kick(anyio.current_time() - up_since)
+                try:
+                    reason = await self._serve(link, task_status)
+                finally:
+                    self._count_kick(link, anyio.current_time() - up_since)
             except (OSError, Refused, LinkLost, ConfigError) as error:
-                self._kicks = 0
-                reason = _reason(error, self._timeout)
-                if not self._started:
+                if up_since is None:
+                    self._kicks = 0
+                reason = _reason(error, self._patience(began))
+                if not self._running:
                     self._give_up(error, reason, anyio.current_time() - began)
+                    self._start_without(reason, task_status)
             if self._stopping.is_set():
                 return
             if up_since is not None and anyio.current_time() - up_since > _STABLE:
                 self._delay = _FIRST_DELAY
-            level = logging.WARNING if self._started else logging.INFO
+            level = logging.WARNING if self._running else logging.INFO
             logger.log(level, "%s connection to %s: %s; trying again", self._label, self._broker, reason)
+            await self._look_for_rival()
             await self._back_off(began)
 
     async def stop(self, session_expiry: int) -> None:
@@ -106,11 +135,11 @@ class Session:
             await self.link.disconnect(session_expiry)
 
     async def hurry(self, timeout: float) -> None:
-        """Tries again at once if the connection is lost, and waits until it is ready; not before the first one was.
+        """Tries again at once if there is no connection, and waits until it is ready; not before the start is over.
 
         :param timeout: how long to wait at most, in seconds.
         """
-        if self._started and self.link is None:
+        if self._running and self.link is None:
             self._hurried.set()
             with anyio.move_on_after(timeout):
                 await self._up.wait()
@@ -118,6 +147,12 @@ class Session:
     def _left(self, began: float) -> float:
         """What is left of the time for the start, in seconds; enough for one more attempt in any case."""
         return max(0.1, began + self._timeout - anyio.current_time())
+
+    def _patience(self, began: float) -> float:
+        """How long an attempt may take now, in seconds."""
+        if self._running:
+            return self._timeout
+        return self._left(began) if self._waits else min(self._timeout, _GLANCE)
 
     async def _open(self, timeout: float) -> Link:
         password = self._broker.password()
@@ -140,7 +175,7 @@ class Session:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(link.run)
                 try:
-                    with anyio.fail_after(self._timeout):
+                    with anyio.fail_after(self._timeout if self._waits or self._running else _GLANCE):
                         await link.accepted()
                         await self._on_up(link)
                     self._ready(link, task_status)
@@ -149,7 +184,7 @@ class Session:
                     failure = error
                 tasks.cancel_scope.cancel()
         finally:
-            self.link = None
+            self.link = self.up_since = None
             self._up = anyio.Event()
             link.close("closed by this side")
         if link.code == _TAKEN_OVER and not self._stopping.is_set():
@@ -158,19 +193,24 @@ class Session:
             raise failure
         return link.reason
 
-    def _count_kick(self, lived: float) -> None:
-        """Recognises a client id that two processes fight for on a broker that does not say so, as mosquitto 2.0.11.
+    def _count_kick(self, link: Link, lived: float) -> None:
+        """Counts connections in a row that were accepted and did not last.
 
-        A broken link or a broker that restarts has attempts that fail in between.
-
-        :raises BridgeError: if that goes on.
+        A client id that two processes fight for looks like that on a broker that does not say so, as mosquitto 2.0.11;
+        but so does a link that comes and goes, if no attempt falls into the time when it is away.
         """
-        self._kicks = self._kicks + 1 if lived < _STABLE and not self._stopping.is_set() else 0
-        if self._kicks >= _KICKS:
-            raise self._taken_over(
-                f"the broker has closed {_KICKS} connections soon after it accepted them; most likely "
-                "another process has connected"
-            )
+        self._kicks = self._kicks + 1 if link.is_accepted and lived < _STABLE else 0
+
+    async def _look_for_rival(self) -> None:
+        """Asks whether another process uses the client id, if it looks like that.
+
+        :raises BridgeError: if so. The other one, which has answered, goes on.
+        """
+        if self._kicks < _KICKS or self._find_rival is None:
+            return
+        self._kicks = 0
+        if await self._find_rival():
+            raise self._taken_over("another process has connected")
 
     def _taken_over(self, what: str) -> BridgeError:
         return BridgeError(
@@ -180,14 +220,30 @@ class Session:
 
     def _ready(self, link: Link, task_status: TaskStatus[None]) -> None:
         self.link = link
+        self.up_since = time.monotonic()
         self._up.set()
-        if self._started:
+        if self._was_up:
             self.reconnects += 1
             logger.info("%s connection to %s: connected again", self._label, self._broker)
         else:
-            self._started = True
-            logger.debug("%s connection to %s as %s", self._label, self._broker, self._connect.client_id)
+            self._was_up = True
+            level = logging.INFO if self._running else logging.DEBUG
+            logger.log(level, "%s connection to %s as %s", self._label, self._broker, self._connect.client_id)
+        if not self._running:
+            self._running = True
             task_status.started()
+        self._on_ready()
+
+    def _start_without(self, reason: str, task_status: TaskStatus[None]) -> None:
+        """Ends the start although there is no broker, if that is wanted."""
+        if self._waits:
+            return
+        self._running = True
+        logger.warning(
+            "%s connection to %s: %s; started without it (bridge.wait_for_broker is false)",
+            *(self._label, self._broker, reason),
+        )
+        task_status.started()
 
     def _give_up(self, error: Exception, reason: str, elapsed: float) -> None:
         """Raises the error that ends the start, if there is no point in another attempt or no time for one."""
@@ -201,7 +257,7 @@ class Session:
                 f"the certificate of {self._broker} is not trusted: {error.verify_message}; name the certificate "
                 "authority by bridge.ca_file, and the host as the certificate does"
             ) from error
-        if elapsed >= self._timeout:
+        if self._waits and elapsed >= self._timeout:
             what = "no TLS with the broker at" if isinstance(error, ssl.SSLError) else "no broker at"
             raise BridgeError(
                 f"{what} {self._broker}: {reason} (tried for {elapsed:.1f} s; see bridge.url, bridge.connect_timeout)"
@@ -210,7 +266,7 @@ class Session:
     async def _back_off(self, began: float) -> None:
         """Waits before the next attempt: a random part of a time that doubles, so that not all come at once."""
         seconds = random.uniform(0, self._delay)  # noqa: S311 - nothing secret
-        if not self._started:
+        if not self._running:
             seconds = min(seconds, self._left(began))
         with anyio.move_on_after(seconds):
             await self._hurried.wait()
