@@ -7,13 +7,13 @@ import os
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
 
 from ._core import Address
-from .bridges import EventBridge, open_bridge
+from .bridges import EventBridge, check_retirement, open_bridge
 from .client import Client
 from .config import Settings, fill, load
 from .definition import Timer
@@ -23,6 +23,9 @@ from .runtime import Runtime, Scope
 from .service import Service
 from .shelter import sheltered_tasks
 from .threads import ThreadPool
+
+if TYPE_CHECKING:
+    from .bridges.mqtt.retire import Retired
 
 __all__ = ("App", "connect")
 
@@ -83,10 +86,41 @@ class App:
         :raises BridgeError: if the bridge cannot start or is lost for good, or lacks what a service needs.
         """
         if settings is None:
-            tree: dict[str, Any] = dict(overrides or {})
-            if bridge is not None:
-                tree["bridge"] = {**tree.get("bridge", {}), "url": bridge}
-            settings = load(config, profile=profile, overrides=tree)
+            settings = _settings(bridge, profile, config, overrides)
+        async with self._open(settings) as running, _unwrapped(), running.run() as client:
+            yield client
+
+    async def retire(
+        self,
+        *,
+        bridge: str | None = None,
+        profile: str | None = None,
+        config: str | os.PathLike[str] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        quiet: float = 2.0,
+        timeout: float = 60.0,
+    ) -> Retired:
+        """Ends an instance of this application for good, which must not run; the settings say which one.
+
+        Nothing new is sent to it any more. What waits for it in the broker is handled by the application's
+        subscriptions, and what waits on disk is sent. Then its session with the broker ends, and its state is removed.
+        What cannot be finished is kept, and the outcome says so: to be tried again.
+
+        :param quiet: after how many seconds without a message nothing waits in the broker any more.
+        :param timeout: how long all of it may take, in seconds.
+        :raises BridgeError: if the instance runs, there is no such instance, no broker, or nothing to retire, as on
+            ``memory://``.
+        """
+        settings = _settings(bridge, profile, config, overrides)
+        settings.bridge.wait_for_broker = True
+        async with _unwrapped():
+            check_retirement(settings, self.name)
+            async with self._open(settings) as running:
+                return await running.retire(quiet, timeout)
+
+    @asynccontextmanager
+    async def _open(self, settings: Settings) -> AsyncIterator[_Running]:
+        """What is about to run, its resources open."""
         services = _enabled(self.services, settings)
         event_bridge = open_bridge(settings, name=self.name)
         _check_needs(services, event_bridge, settings.bridge.url)
@@ -96,9 +130,7 @@ class App:
             if callable(resources):
                 opened: Any = resources()
                 resources = await stack.enter_async_context(opened)
-            running = _Running(event_bridge, settings, services, configs, resources)
-            async with _unwrapped(), running.run() as client:
-                yield client
+            yield _Running(event_bridge, settings, services, configs, resources)
 
     def run(
         self,
@@ -167,6 +199,25 @@ class _Running:
         if failure is not None:
             raise failure
 
+    async def retire(self, quiet: float, timeout: float) -> Retired:
+        """Ends the instance for good; see :meth:`App.retire`."""
+        from .bridges.mqtt import MqttBridge
+
+        bridge = self.bridge
+        assert isinstance(bridge, MqttBridge), "there is nothing to retire on others"
+        for service in self.services:
+            self._add(service)
+        bridge.prepare_retirement()
+        async with sheltered_tasks() as tasks:
+            await bridge.start(tasks)
+            try:
+                outcome = await bridge.retire(quiet, timeout)
+                await self.presence.shut_down()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await bridge.stop()
+        return outcome
+
     async def _keep_time(self, scope: anyio.CancelScope) -> None:
         """Runs the timers until the scope is cancelled: before the rest, for what they begin must find all of it."""
         with scope:
@@ -230,15 +281,24 @@ async def connect(
     :raises ConfigError: for settings that are wrong.
     :raises BridgeError: if the bridge cannot start or is lost for good.
     """
-    tree: dict[str, Any] = dict(overrides or {})
-    if url is not None:
-        tree["bridge"] = {**tree.get("bridge", {}), "url": url}
-    settings = load(config, profile=profile, overrides=tree)
+    settings = _settings(url, profile, config, overrides)
     bridge = open_bridge(settings, name="client")
     running = _Running(bridge, settings, (), {}, None)
     async with _unwrapped(), running.run():
         scope = Scope(running.runtime, Address(name, version, target, bridge.instance_id))
         yield Client(running.runtime, scope)
+
+
+def _settings(
+    url: str | None,
+    profile: str | None,
+    config: str | os.PathLike[str] | None,
+    overrides: Mapping[str, Any] | None,
+) -> Settings:
+    tree: dict[str, Any] = dict(overrides or {})
+    if url is not None:
+        tree["bridge"] = {**tree.get("bridge", {}), "url": url}
+    return load(config, profile=profile, overrides=tree)
 
 
 @asynccontextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from ..config import Settings, public_url
-from ..errors import ConfigError
+from ..errors import BridgeError, ConfigError
 from .base import Capability, EventBridge
 
-__all__ = ("Capability", "EventBridge", "open_bridge")
+__all__ = ("Capability", "EventBridge", "check_retirement", "open_bridge")
 
 
 def open_bridge(settings: Settings, *, name: str) -> EventBridge:
@@ -31,3 +31,21 @@ def open_bridge(settings: Settings, *, name: str) -> EventBridge:
     raise ConfigError(
         f"bridge.url {public_url(settings.bridge.url)!r} begins with none of memory://, mqtt://, mqtts://"
     )
+
+
+def check_retirement(settings: Settings, name: str) -> None:
+    """Sees that there is an instance to retire.
+
+    :raises BridgeError: if there is none.
+    """
+    if urlsplit(settings.bridge.url).scheme == "memory":
+        raise BridgeError("memory:// keeps nothing for an instance that ends, so there is nothing to retire")
+    if settings.bridge.instance_id is None:
+        from .mqtt.state import State
+
+        folder = settings.storage.directory()
+        if not State.is_known(folder, name):
+            raise BridgeError(
+                f"no instance of {name} has run with its state in {folder}: name one by bridge.instance_id, or its "
+                "folder by storage.state_dir"
+            )

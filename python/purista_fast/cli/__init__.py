@@ -15,7 +15,20 @@ __all__ = ("main",)
 
 @click.group(
     cls=Commands,
-    modules=("run", "invoke", "emit", "listen", "inspect", "outbox", "dead-letters", "mosquitto", "doctor", "alive", "demo"),
+    modules=(
+        "run",
+        "invoke",
+        "emit",
+        "listen",
+        "inspect",
+        "alive",
+        "retire",
+        "outbox",
+        "dead-letters",
+        "mosquitto",
+        "doctor",
+        "demo",
+    ),
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )

@@ -26,6 +26,7 @@ from .lanes import Item
 from .link import Refused
 from .properties import event_expiry
 from .publisher import Outgoing, Publisher
+from .retire import Retired, Retirement
 from .rivals import Rivals
 from .serving import Serving
 from .sessions import Sessions
@@ -104,6 +105,7 @@ class MqttBridge:
         self._routes: dict[Address, Route | None] = {}
         self._tasks: TaskGroup | None = None
         self._is_draining = False
+        self._retirement: Retirement | None = None
         self._aside = 0
         self._lost_aside = 0
         self._lost_events = 0
@@ -130,6 +132,8 @@ class MqttBridge:
         if self._state is not None:
             self._state.lock()
         try:
+            if self._retirement is not None:
+                await self._rivals.refuse()
             if self._store is not None:
                 await self._store.open(tasks)
             self._workers.start(tasks)
@@ -227,6 +231,28 @@ class MqttBridge:
         await self._sessions.stop()
         await self._release()
 
+    def prepare_retirement(self) -> None:
+        """Makes the next :meth:`start` subscribe nothing: only what waits already comes, to be handled.
+
+        :raises BridgeError: from :meth:`start`, if the instance runs here or elsewhere.
+        """
+        self._retirement = Retirement(self.instance_id, self.statistics)
+        self._serving.is_draining = True
+        if self._events is not None:
+            self._events.is_retiring = True
+
+    async def retire(self, quiet: float, timeout: float) -> Retired:
+        """Handles what waits for this instance; then :meth:`stop` ends its session, and removes its state if nothing
+        is left in it.
+
+        :param quiet: after how many seconds without a message the session counts as empty.
+        :param timeout: how long all of it may take, in seconds.
+        """
+        assert self._retirement is not None, "prepare_retirement() comes first"
+        outcome = await self._retirement.run(quiet, timeout)
+        self._sessions.ends = outcome.is_ended
+        return outcome
+
     def statistics(self) -> dict[str, Any]:
         """Counters and depths; see :class:`EventBridge`."""
         serving = self._serving
@@ -263,6 +289,8 @@ class MqttBridge:
             with anyio.CancelScope(shield=True):
                 await self._store.close()
         if self._state is not None:
+            if self._retirement is not None:
+                self._state.retire(self._retirement.outcome)
             self._state.release()
 
     # --- events

@@ -46,6 +46,8 @@ class Events:
         """Whether what comes is left to the broker."""
         self.spool: Spool
         """What hands messages to the subscriptions; set before the start."""
+        self.is_retiring = False
+        """Whether nothing is to be subscribed any more: only what waits in the session is handled."""
         self._intake = intake
         self._state = state
         self._graveyard = graveyard
@@ -75,7 +77,7 @@ class Events:
     async def up(self, link: Link) -> None:
         """Subscribes what the session lacks, and takes away what the code no longer has."""
         self._switch(link)
-        wanted, stored = self.table.filters, self._stored
+        wanted, stored = {} if self.is_retiring else self.table.filters, self._stored
         if not link.session_present:
             # What was under way is gone with the session: nobody will ask for its acknowledgement.
             self._under_way = {key: delivery for key, delivery in self._under_way.items() if delivery.open}
@@ -87,7 +89,8 @@ class Events:
                 "the broker has a session that the state directory knows nothing of: all is subscribed again"
             )
             stored = Subscribed()
-        old = {**stored.confirmed, **stored.attempted}
+        # On retirement also what the state directory may know nothing of.
+        old = {**stored.confirmed, **stored.attempted, **(self.table.filters if self.is_retiring else {})}
         gone = [text for text in old if text not in wanted]
         is_changed = stored.confirmed != wanted or bool(stored.attempted)
         if is_changed:

@@ -9,6 +9,7 @@ import msgspec
 from paho.mqtt.client import MQTTMessage
 
 from ..._core import Address, Message, WireError, decode, encode, new_id, subscription_filter
+from ...errors import BridgeError
 from .broker import Broker
 from .link import Connect, Link, LinkLost, Refused
 from .properties import PublishProperties
@@ -85,6 +86,17 @@ class Rivals:
                 "whether another process runs as %r could not be found out: %s", self._instance_id, _text(error)
             )
             return False
+
+    async def refuse(self) -> None:
+        """Sees that nobody runs as this instance, before it is retired.
+
+        :raises BridgeError: if somebody does.
+        """
+        if await self.find():
+            raise BridgeError(
+                f"instance {self._instance_id!r} is running: a process that is connected to {self._broker} answers to "
+                "that name. Stop it first"
+            )
 
     async def _ask(self) -> bool:
         found = anyio.Event()

@@ -23,7 +23,9 @@ logger = logging.getLogger("purista_fast.bridge.mqtt")
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 30.0
 _STABLE = 10.0
-"""After how many seconds a connection counts as one that works."""
+"""A connection that did not last so many seconds may have been closed for another process."""
+_USEFUL = 1.0
+"""After a connection that lasted so many seconds the next attempt comes soon: a link that flaps is up only for short."""
 _TAKEN_OVER = 0x8E
 _KICKS = 3
 """After how many connections in a row that were accepted, and closed soon, we ask whether another process is us."""
@@ -117,7 +119,7 @@ class Session:
                     self._start_without(reason, task_status)
             if self._stopping.is_set():
                 return
-            if up_since is not None and anyio.current_time() - up_since > _STABLE:
+            if up_since is not None and anyio.current_time() - up_since > _USEFUL:
                 self._delay = _FIRST_DELAY
             level = logging.WARNING if self._running else logging.INFO
             logger.log(level, "%s connection to %s: %s; trying again", self._label, self._broker, reason)

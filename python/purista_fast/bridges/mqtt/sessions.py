@@ -31,6 +31,8 @@ class Sessions:
     def __init__(self, settings: BridgeSettings, broker: Broker, instance_id: str, rivals: Rivals) -> None:
         self.tell: Callable[[], None] | None = None
         """Called when all are connected, after each connection of one."""
+        self.ends = False
+        """Whether the events session is to end with :meth:`stop` in any case."""
         self._settings = settings
         self._broker = broker
         self._instance_id = instance_id
@@ -106,10 +108,10 @@ class Sessions:
         """Disconnects for good; the broker keeps the events session if anything is subscribed there."""
         session, events = self._sessions.get("events"), self._events
         if session is not None and events is not None:
-            if events.table.filters:
+            if events.table.filters and not self.ends:
                 await session.stop(whole_seconds(self._settings.session_expiry))
             else:
-                # Nothing is subscribed any more: the session of an earlier run ends, if the broker can be told.
+                # Nothing is subscribed any more: the session ends, if the broker can be told.
                 is_told = session.link is not None
                 await session.stop(0)
                 if is_told:

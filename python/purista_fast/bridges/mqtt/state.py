@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shutil
 import string
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import msgspec
 
 from ..._core import snake_case
 from ...errors import BridgeError, ConfigError
+from .retire import Retired
 
 __all__ = ("State", "Subscribed", "check_instance_id", "folder_of", "random_id")
 
@@ -134,6 +136,28 @@ class State:
             _replace(self._file, msgspec.json.format(data) + b"\n")
         except OSError as error:
             raise BridgeError(f"{self._file} cannot be written: {error.strerror}") from error
+
+    def retire(self, outcome: Retired) -> None:
+        """Removes the folder of a retired instance, and its id if that was made here; not if something is left in it.
+
+        Closed files are expected: nothing of the folder is in use but the lock.
+        """
+        if not outcome.is_ended or outcome.outbox or outcome.retries or outcome.dead_letters:
+            outcome.kept = str(self.folder)
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():
+            outcome.kept = str(self.folder)
+        kept = self.folder.parent / "instance_id"
+        with contextlib.suppress(OSError):  # it was given by the configuration, or the folder holds more
+            if kept.read_text(encoding="utf-8").strip() == self.instance_id:
+                kept.unlink()
+            self.folder.parent.rmdir()
+
+    @staticmethod
+    def is_known(state_dir: Path, application: str) -> bool:
+        """Whether an instance id was made for an application here."""
+        return (folder_of(state_dir, application) / "instance_id").is_file()
 
     def forget(self) -> None:
         """Removes the subscriptions: the session has ended."""
