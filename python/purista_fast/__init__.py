@@ -16,6 +16,7 @@ from .errors import (
     StatusCode,
     UnhandledError,
 )
+from .health import Health
 from .presence import Instance
 from .service import Service
 
@@ -31,6 +32,7 @@ __all__ = (
     "Event",
     "Guard",
     "HandledError",
+    "Health",
     "Instance",
     "Message",
     "PayloadError",

@@ -16,13 +16,11 @@ from ._core import Address
 from .bridges import EventBridge, check_retirement, open_bridge
 from .client import Client
 from .config import Settings, fill, load
-from .definition import Timer
 from .errors import BridgeError, ConfigError, DefinitionError, PuristaError
-from .presence import Presence
-from .runtime import Runtime, Scope
+from .health import Health
+from .running import Running
+from .runtime import Scope
 from .service import Service
-from .shelter import sheltered_tasks
-from .threads import ThreadPool
 
 if TYPE_CHECKING:
     from .bridges.mqtt.retire import Retired
@@ -61,6 +59,7 @@ class App:
         self.services = tuple(seen.values())
         self.name = name or (services[0].name if services else "app")
         self._resources = resources
+        self._runs: list[Running] = []
 
     @asynccontextmanager
     async def serve(
@@ -88,7 +87,24 @@ class App:
         if settings is None:
             settings = _settings(bridge, profile, config, overrides)
         async with self._open(settings) as running, _unwrapped(), running.run() as client:
-            yield client
+            self._runs.append(running)
+            try:
+                yield client
+            finally:
+                self._runs.remove(running)
+
+    def health(self) -> Health:
+        """How the application is while it runs: connection, outbox, queues, errors.
+
+        :raises BridgeError: if it does not run, or runs more than once in this process.
+        """
+        if len(self._runs) != 1:
+            found = f"runs {len(self._runs)} times in this process" if self._runs else "does not run"
+            raise BridgeError(
+                f"{self.name} {found}, so it has no health of its own: ask the client that `async with app.serve()` "
+                "gives, by client.health()"
+            )
+        return self._runs[0].reporter.report()
 
     async def retire(
         self,
@@ -119,7 +135,7 @@ class App:
                 return await running.retire(quiet, timeout)
 
     @asynccontextmanager
-    async def _open(self, settings: Settings) -> AsyncIterator[_Running]:
+    async def _open(self, settings: Settings) -> AsyncIterator[Running]:
         """What is about to run, its resources open."""
         services = _enabled(self.services, settings)
         event_bridge = open_bridge(settings, name=self.name)
@@ -130,7 +146,7 @@ class App:
             if callable(resources):
                 opened: Any = resources()
                 resources = await stack.enter_async_context(opened)
-            yield _Running(event_bridge, settings, services, configs, resources)
+            yield Running(self.name, event_bridge, settings, services, configs, resources)
 
     def run(
         self,
@@ -157,109 +173,6 @@ class App:
         anyio.run(main, backend=backend)
 
 
-class _Running:
-    """One run of an application."""
-
-    def __init__(
-        self,
-        bridge: EventBridge,
-        settings: Settings,
-        services: tuple[Service, ...],
-        configs: Mapping[Service, Any],
-        resources: Any,
-    ) -> None:
-        self.bridge = bridge
-        self.settings = settings
-        self.services = services
-        self.configs = configs
-        self.resources = resources
-        self.runtime = Runtime(bridge, ThreadPool(settings.app.threads), settings.bridge.command_timeout)
-        self.timers: list[tuple[Timer, Scope]] = []
-        self.presence = Presence(bridge, services, settings.bridge.queue_timeout)
-
-    @asynccontextmanager
-    async def run(self) -> AsyncIterator[Client]:
-        for service in self.services:
-            self._add(service)
-        scope = Scope(self.runtime, Address("Client", "1", "client", self.bridge.instance_id))
-        failure: BaseException | None = None
-        async with sheltered_tasks() as tasks:
-            await self.bridge.start(tasks)
-            clock = anyio.CancelScope()
-            try:
-                await self.presence.start(tasks)
-                tasks.start_soon(self._keep_time, clock)
-                yield Client(self.runtime, scope)
-            except BaseException as error:  # noqa: BLE001 - raised again below, not wrapped in a group
-                failure = error
-            clock.cancel()
-            with anyio.CancelScope(shield=True):
-                # A bridge that has failed carries nothing any more, and nobody is left to finish anything.
-                await (self.bridge.stop() if tasks.cancel_scope.cancel_called else self._stop())
-        if failure is not None:
-            raise failure
-
-    async def retire(self, quiet: float, timeout: float) -> Retired:
-        """Ends the instance for good; see :meth:`App.retire`."""
-        from .bridges.mqtt import MqttBridge
-
-        bridge = self.bridge
-        assert isinstance(bridge, MqttBridge), "there is nothing to retire on others"
-        for service in self.services:
-            self._add(service)
-        bridge.prepare_retirement()
-        async with sheltered_tasks() as tasks:
-            await bridge.start(tasks)
-            try:
-                outcome = await bridge.retire(quiet, timeout)
-                await self.presence.shut_down()
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await bridge.stop()
-        return outcome
-
-    async def _keep_time(self, scope: anyio.CancelScope) -> None:
-        """Runs the timers until the scope is cancelled: before the rest, for what they begin must find all of it."""
-        with scope:
-            async with anyio.create_task_group() as timers:
-                for timer, timer_scope in self.timers:
-                    timers.start_soon(_keep_time, self.runtime, timer, timer_scope)
-
-    def _add(self, service: Service) -> None:
-        for command in service.commands.values():
-            self.bridge.serve(self.runtime.endpoint(command, self._scope(service, command)))
-        for subscription in service.subscriptions.values():
-            self.bridge.listen(self.runtime.consumer(subscription, self._scope(service, subscription)))
-        self.timers += [(timer, self._scope(service, timer)) for timer in service.timers.values()]
-
-    def _scope(self, service: Service, function: Any) -> Scope:
-        return Scope(
-            self.runtime,
-            Address(service.name, service.version, function.name, self.bridge.instance_id),
-            function,
-            config=self.configs[service],
-            resources=self.resources,
-            emit_timeout=self.settings.bridge.queue_timeout,
-        )
-
-    async def _stop(self) -> None:
-        await self.presence.drain()
-        left = await self.bridge.drain(self.settings.app.drain_timeout)
-        if left:
-            logger.warning("stopped with %d messages unfinished after %s s", left, self.settings.app.drain_timeout)
-        await self.presence.shut_down()
-        await self.bridge.stop()
-
-
-async def _keep_time(runtime: Runtime, timer: Timer, scope: Scope) -> None:
-    due = anyio.current_time() + timer.interval
-    while True:
-        await anyio.sleep_until(due)
-        await runtime.tick(timer, scope)
-        # What came due during the run is left out.
-        due += timer.interval * max(1, -(-(anyio.current_time() - due) // timer.interval))
-
-
 @asynccontextmanager
 async def connect(
     url: str | None = None,
@@ -283,7 +196,7 @@ async def connect(
     """
     settings = _settings(url, profile, config, overrides)
     bridge = open_bridge(settings, name="client")
-    running = _Running(bridge, settings, (), {}, None)
+    running = Running(name, bridge, settings, (), {}, None)
     async with _unwrapped(), running.run():
         scope = Scope(running.runtime, Address(name, version, target, bridge.instance_id))
         yield Client(running.runtime, scope)

@@ -14,6 +14,7 @@ from .definition import Command, Event
 from .presence import Instance, ask
 
 if TYPE_CHECKING:
+    from .health import Health
     from .runtime import Runtime, Scope
 
 __all__ = ("Client",)
@@ -116,6 +117,12 @@ class Client:
         :raises UnhandledError: 503 if there is no connection, or the question is not taken in that time.
         """
         return await ask(self._runtime.bridge, self._scope.address, timeout)
+
+    def health(self) -> Health:
+        """How this process is: connection, outbox, queues, errors. Ask others by :data:`purista_fast.health.health`."""
+        reporter = self._runtime.reporter
+        assert reporter is not None, "an application sets it before it starts"
+        return reporter.report()
 
     def statistics(self) -> dict[str, Any]:
         """The bridge's counters and queue depths."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,6 +22,9 @@ from .errors import BridgeError, DefinitionError, HandledError, PayloadError, Se
 from .policy import DEFAULT_KEEPING
 from .schema import Codec, Signature, problems
 from .threads import ThreadPool
+
+if TYPE_CHECKING:
+    from .health import Reporter
 
 __all__ = ("Runtime", "Scope")
 
@@ -80,6 +84,12 @@ class Runtime:
         self._threads = threads
         self._command_timeout = command_timeout
         self._receivers: dict[Command[..., Any], Address] = {}
+        self.reporter: Reporter | None = None
+        """What tells how the application is; set before it starts."""
+        self.running = 0
+        """How many commands run now."""
+        self.failures: Counter[str] = Counter()
+        """How many runs failed by what was not meant for the caller, by handler."""
 
     # --- outwards: what handlers and clients do
 
@@ -159,6 +169,7 @@ class Runtime:
         read = _reader(command)
 
         async def execute(request: Request) -> bytes:
+            self.running += 1
             try:
                 payload, parameter = read(request.payload, request.parameter)
                 ctx: Context[Any, Any] = Context(scope, request)
@@ -177,6 +188,8 @@ class Runtime:
                 if _is_asked_for():
                     raise
                 raise _answer(_stray(error), scope, request) from None
+            finally:
+                self.running -= 1
 
         return Endpoint(
             address=scope.address,
@@ -209,7 +222,11 @@ class Runtime:
             except asyncio.CancelledError as error:
                 if _is_asked_for():
                     raise
+                self.failures[scope.label] += 1
                 raise _stray(error) from error
+            except Exception:
+                self.failures[scope.label] += 1
+                raise
 
         return Consumer(
             address=scope.address,
@@ -231,6 +248,7 @@ class Runtime:
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _is_asked_for():
                 raise
+            self.failures[scope.label] += 1
             scope.logger.exception("%s: the timer's run failed; the next one comes as planned", scope.label)
 
     def root(
@@ -380,6 +398,7 @@ def _answer(error: Exception, scope: Scope, request: Request) -> ServiceError:
             scope.logger.error("%s: no JSON can be made of the data of %r: %s", scope.label, error, broken)
         else:
             return HandledError(error.status, error.message, data, trace_id=trace_id)
+    scope.runtime.failures[scope.label] += 1
     scope.logger.error("%s failed [%s]: %s", scope.label, trace_id, error, exc_info=error, extra={"trace_id": trace_id})
     return UnhandledError(StatusCode.INTERNAL_SERVER_ERROR, trace_id=trace_id)
 

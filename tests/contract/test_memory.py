@@ -8,6 +8,7 @@ from tests.contract.cases.failures import FailureCases
 from tests.contract.cases.filters import FilterCases
 from tests.contract.cases.guards import AllowListCases, GuardCases
 from tests.contract.cases.handlers import ConfigCases, IsolationCases
+from tests.contract.cases.health import HealthCases
 from tests.contract.cases.invoke import InvokeCases
 from tests.contract.cases.lifecycle import StopCases
 from tests.contract.cases.listen import ListenCases
@@ -63,3 +64,6 @@ class TestBounds(Memory, BoundsCases): ...
 
 
 class TestAlive(Memory, AliveCases): ...
+
+
+class TestHealth(Memory, HealthCases): ...

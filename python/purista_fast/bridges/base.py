@@ -60,6 +60,8 @@ class Endpoint:
     """How that event is kept."""
     schema: Mapping[str, Any] = field(default_factory=dict)
     """What ``infoServiceFunctionAdded`` tells others about it."""
+    is_internal: bool = False
+    """Whether it is the framework's own: not one of the services, and not refused when there are too many commands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ __all__ = ("main",)
         "listen",
         "inspect",
         "alive",
+        "health",
         "retire",
         "outbox",
         "dead-letters",

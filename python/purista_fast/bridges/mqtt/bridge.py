@@ -281,7 +281,8 @@ class MqttBridge:
 
     def _announced(self) -> list[tuple[str, str]]:
         """The services that run here, by name and version."""
-        return sorted({names(address)[:2] for address in (*self._serving.endpoints, *self._subscribers)})
+        served = (endpoint.address for endpoint in self._serving.endpoints.values() if not endpoint.is_internal)
+        return sorted({names(address)[:2] for address in (*served, *self._subscribers)})
 
     async def _release(self) -> None:
         self._calls.fail_all("the application has stopped")

@@ -47,6 +47,8 @@ class Serving:
     ) -> None:
         self.endpoints: dict[Address, Endpoint] = {}
         self.running = 0
+        self._internal = 0
+        """How many of these are the framework's own."""
         self.served = 0
         self.other_instance = 0
         """How many commands came that name another instance."""
@@ -119,7 +121,9 @@ class Serving:
         deadline = time.monotonic() + timeout
         if self._is_repeated(message, deadline) or self._tasks is None:
             return
-        if self.running >= self._limit or self.is_closed:
+        # The framework's own have as many places besides, so that neither keeps the other out.
+        running = self._internal if endpoint.is_internal else self.running - self._internal
+        if running >= self._limit or self.is_closed:
             if self._publisher.waiting > self._limit:
                 self.lost_answers += 1  # nobody takes what we send: not even refusals may pile up
                 return
@@ -127,6 +131,7 @@ class Serving:
             self._answer(endpoint, message, error, deadline)
             return
         self.running += 1
+        self._internal += endpoint.is_internal
         self._tasks.start_soon(self._run, endpoint, message, deadline)
 
     async def wait_until_idle(self) -> None:
@@ -151,6 +156,7 @@ class Serving:
             logger.error("the answer of %s was not sent: %s", "/".join(names(endpoint.address)), error)
         finally:
             self.running -= 1
+            self._internal -= endpoint.is_internal
             if not self.running and self._idle is not None:
                 self._idle.set()
                 self._idle = None

@@ -25,7 +25,7 @@ _LONGEST_DELAY = 30.0
 _STABLE = 10.0
 """A connection that did not last so many seconds may have been closed for another process."""
 _USEFUL = 1.0
-"""After a connection that lasted so many seconds the next attempt comes soon: a link that flaps is up only for short."""
+"""After a connection that lasted so many seconds the next attempt comes soon: a link may be up for short only."""
 _TAKEN_OVER = 0x8E
 _KICKS = 3
 """After how many connections in a row that were accepted, and closed soon, we ask whether another process is us."""

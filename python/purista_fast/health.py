@@ -1,0 +1,161 @@
+"""How an application is: counters and depths that everybody on the bridge may ask for."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ._core import Address, __version__
+from .bridges.base import Endpoint, Request
+from .config import Settings, public_url
+from .context import Context
+from .definition import remote
+from .runtime import Runtime
+
+if TYPE_CHECKING:
+    from .bridges import EventBridge
+
+__all__ = ("Health", "Outbox", "Queue", "Reporter", "health")
+
+_SERVICE, _VERSION = "PuristaFast", "1"
+
+
+class Outbox(msgspec.Struct, kw_only=True, rename="camel"):
+    """What the broker has not taken yet, or is kept in case that it forgets."""
+
+    messages: int = 0
+    bytes: int = 0
+    oldest_age: float | None = None
+    """In seconds; ``None`` if it is empty."""
+    in_flight: int = 0
+    """How many are sent and not acknowledged."""
+    held: int = 0
+    """How many are acknowledged, and kept for a while nevertheless."""
+
+
+class Queue(msgspec.Struct, kw_only=True, rename="camel"):
+    """A subscription's messages."""
+
+    waiting: int = 0
+    running: int = 0
+    handled: int = 0
+    dropped: int = 0
+
+
+class Health(msgspec.Struct, kw_only=True, rename="camel"):
+    """How an instance is. Times are seconds by its monotonic clock, which does not jump.
+
+    There is nothing of any message in it, and no secret. On the wire the names are in camelCase.
+    """
+
+    instance_id: str
+    app: str
+    """The name of the application."""
+    version: str
+    """The version of purista-fast."""
+    bridge: str
+    """The bridge's URL without credentials."""
+    up_for: float
+    """For how long it has been running."""
+    connected: bool
+    connected_for: float | None = None
+    """For how long it has been connected; ``None`` if it is not, or there is nothing to connect to."""
+    reconnects: int = 0
+    outbox: Outbox = msgspec.field(default_factory=Outbox)
+    drops: dict[str, int] = {}
+    """How many messages were given up or refused, by reason."""
+    retries: int = 0
+    """How many messages wait on disk for their handler."""
+    dead_letters: int = 0
+    handler_errors: dict[str, int] = {}
+    """How many runs failed by an error that was not meant for the caller, by ``Service/version/handler``."""
+    commands_running: int = 0
+    queues: dict[str, Queue] = {}
+    """By ``Service/version/subscription``."""
+    pending_invocations: int = 0
+    """How many invocations wait for an answer of others."""
+    late_answers: int = 0
+    """How many answers came for nobody."""
+
+
+@remote(_SERVICE, _VERSION)
+async def health(ctx: Context) -> Health:
+    """How an instance is: ``await client.invoke(health.using(instance_id="greenhouse_7"))``.
+
+    Every application that has services serves it. Without an instance id some instance answers.
+    """
+    raise NotImplementedError  # it is only called through a bridge
+
+
+class Reporter:
+    """Tells how the application is.
+
+    :param name: the application's.
+    """
+
+    def __init__(self, name: str, bridge: EventBridge, runtime: Runtime, settings: Settings) -> None:
+        self._name = name
+        self._bridge = bridge
+        self._runtime = runtime
+        self._url = public_url(settings.bridge.url)
+        self._began = time.monotonic()
+
+    def endpoint(self) -> Endpoint:
+        """The command :func:`health`, as the bridge serves it: announced to nobody, and never refused for load."""
+
+        async def execute(_: Request) -> bytes:
+            return msgspec.json.encode(self.report())
+
+        address = Address(_SERVICE, _VERSION, health.name, self._bridge.instance_id)
+        return Endpoint(address=address, execute=execute, is_internal=True)
+
+    def report(self) -> Health:
+        """How it is now."""
+        found = self._bridge.statistics()
+        outbox: dict[str, Any] = found.get("outbox", {})
+        names = Outbox.__struct_fields__
+        return Health(
+            instance_id=self._bridge.instance_id,
+            app=self._name,
+            version=__version__,
+            bridge=self._url,
+            up_for=time.monotonic() - self._began,
+            connected=self._bridge.is_connected,
+            connected_for=found.get("connected_for"),
+            reconnects=found.get("reconnects", 0),
+            outbox=msgspec.convert({_camel(name): outbox[name] for name in names if name in outbox}, Outbox),
+            drops=_drops(found),
+            retries=found.get("retries", {}).get("messages", 0),
+            dead_letters=found.get("dead_letters", {}).get("messages", 0),
+            handler_errors=dict(self._runtime.failures),
+            commands_running=self._runtime.running,
+            queues={name: Queue(**counts) for name, counts in found["subscriptions"].items()},
+            pending_invocations=found.get("pending_invocations", 0),
+            late_answers=found.get("late_answers", 0),
+        )
+
+
+def _drops(found: dict[str, Any]) -> dict[str, int]:
+    """Everything that was not delivered, by reason; what never happened is left out."""
+    counts: dict[str, int] = {
+        "queue full": sum(counts["dropped"] for counts in found["subscriptions"].values()),
+        **{
+            name.replace("_", " "): found.get(name, 0)
+            for name in ("lost_answers", "lost_success_events", "lost_reports", "refused_by_broker", "commands_expired")
+        },
+        **{f"refused: {reason}": count for reason, count in found.get("rejected", {}).items()},
+        **{f"outbox: {reason}": count for reason, count in found.get("outbox", {}).get("dropped", {}).items()},
+        "dead letters": _number(found.get("dead_letters", {}).get("dropped", 0)),
+    }
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _number(count: Any) -> int:
+    return sum(count.values()) if isinstance(count, dict) else int(count)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)

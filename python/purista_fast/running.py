@@ -1,0 +1,139 @@
+"""One run of an application, from start to stop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ._core import Address
+from .bridges import EventBridge
+from .client import Client
+from .config import Settings
+from .definition import Timer
+from .health import Reporter
+from .presence import Presence
+from .runtime import Runtime, Scope
+from .service import Service
+from .shelter import sheltered_tasks
+from .threads import ThreadPool
+
+if TYPE_CHECKING:
+    from .bridges.mqtt.retire import Retired
+
+__all__ = ("Running",)
+
+logger = logging.getLogger("purista_fast.app")
+
+
+class Running:
+    """One run of an application."""
+
+    def __init__(
+        self,
+        name: str,
+        bridge: EventBridge,
+        settings: Settings,
+        services: tuple[Service, ...],
+        configs: Mapping[Service, Any],
+        resources: Any,
+    ) -> None:
+        self.bridge = bridge
+        self.settings = settings
+        self.services = services
+        self.configs = configs
+        self.resources = resources
+        self.runtime = Runtime(bridge, ThreadPool(settings.app.threads), settings.bridge.command_timeout)
+        self.reporter = self.runtime.reporter = Reporter(name, bridge, self.runtime, settings)
+        self.timers: list[tuple[Timer, Scope]] = []
+        self.presence = Presence(bridge, services, settings.bridge.queue_timeout)
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[Client]:
+        """Runs it within the block."""
+        self._add_all()
+        scope = Scope(self.runtime, Address("Client", "1", "client", self.bridge.instance_id))
+        failure: BaseException | None = None
+        async with sheltered_tasks() as tasks:
+            await self.bridge.start(tasks)
+            clock = anyio.CancelScope()
+            try:
+                await self.presence.start(tasks)
+                tasks.start_soon(self._keep_time, clock)
+                yield Client(self.runtime, scope)
+            except BaseException as error:  # noqa: BLE001 - raised again below, not wrapped in a group
+                failure = error
+            clock.cancel()
+            with anyio.CancelScope(shield=True):
+                # A bridge that has failed carries nothing any more, and nobody is left to finish anything.
+                await (self.bridge.stop() if tasks.cancel_scope.cancel_called else self._stop())
+        if failure is not None:
+            raise failure
+
+    async def retire(self, quiet: float, timeout: float) -> Retired:
+        """Ends the instance for good; see :meth:`App.retire`."""
+        from .bridges.mqtt import MqttBridge
+
+        bridge = self.bridge
+        assert isinstance(bridge, MqttBridge), "there is nothing to retire on others"
+        self._add_all()
+        bridge.prepare_retirement()
+        async with sheltered_tasks() as tasks:
+            await bridge.start(tasks)
+            try:
+                outcome = await bridge.retire(quiet, timeout)
+                await self.presence.shut_down()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await bridge.stop()
+        return outcome
+
+    async def _keep_time(self, scope: anyio.CancelScope) -> None:
+        """Runs the timers until the scope is cancelled: before the rest, for what they begin must find all of it."""
+        with scope:
+            async with anyio.create_task_group() as timers:
+                for timer, timer_scope in self.timers:
+                    timers.start_soon(_keep_time, self.runtime, timer, timer_scope)
+
+    def _add_all(self) -> None:
+        for service in self.services:
+            self._add(service)
+        if self.services:
+            self.bridge.serve(self.reporter.endpoint())
+
+    def _add(self, service: Service) -> None:
+        for command in service.commands.values():
+            self.bridge.serve(self.runtime.endpoint(command, self._scope(service, command)))
+        for subscription in service.subscriptions.values():
+            self.bridge.listen(self.runtime.consumer(subscription, self._scope(service, subscription)))
+        self.timers += [(timer, self._scope(service, timer)) for timer in service.timers.values()]
+
+    def _scope(self, service: Service, function: Any) -> Scope:
+        return Scope(
+            self.runtime,
+            Address(service.name, service.version, function.name, self.bridge.instance_id),
+            function,
+            config=self.configs[service],
+            resources=self.resources,
+            emit_timeout=self.settings.bridge.queue_timeout,
+        )
+
+    async def _stop(self) -> None:
+        await self.presence.drain()
+        left = await self.bridge.drain(self.settings.app.drain_timeout)
+        if left:
+            logger.warning("stopped with %d messages unfinished after %s s", left, self.settings.app.drain_timeout)
+        await self.presence.shut_down()
+        await self.bridge.stop()
+
+
+async def _keep_time(runtime: Runtime, timer: Timer, scope: Scope) -> None:
+    due = anyio.current_time() + timer.interval
+    while True:
+        await anyio.sleep_until(due)
+        await runtime.tick(timer, scope)
+        # What came due during the run is left out.
+        due += timer.interval * max(1, -(-(anyio.current_time() - due) // timer.interval))
