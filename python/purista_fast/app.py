@@ -24,6 +24,7 @@ from .service import Service
 
 if TYPE_CHECKING:
     from .bridges.mqtt.retire import Retired
+    from .bridges.mqtt.token import Token
 
 __all__ = ("App", "connect")
 
@@ -48,10 +49,14 @@ class App:
     :param resources: what handlers find in ``ctx.resources``: an object, or a function without arguments that gives
         an async context manager, which is entered before the first handler runs and left after the last.
     :param name: under which the application keeps its state; the first service's name unless given.
+    :param token: gives the password for each connection to a broker: a function, async or not (that runs in a
+        thread), with at most ``bridge.connect_timeout`` seconds of time. If it fails, so has the attempt to connect.
     :raises DefinitionError: if two services have the same name and version.
     """
 
-    def __init__(self, *services: Service, resources: Any = None, name: str | None = None) -> None:
+    def __init__(
+        self, *services: Service, resources: Any = None, name: str | None = None, token: Token | None = None
+    ) -> None:
         seen: dict[tuple[str, str], Service] = {}
         for service in services:
             if seen.setdefault((service.name, service.version), service) is not service:
@@ -59,6 +64,7 @@ class App:
         self.services = tuple(seen.values())
         self.name = name or (services[0].name if services else "app")
         self._resources = resources
+        self._token = token
         self._runs: list[Running] = []
 
     @asynccontextmanager
@@ -138,7 +144,7 @@ class App:
     async def _open(self, settings: Settings) -> AsyncIterator[Running]:
         """What is about to run, its resources open."""
         services = _enabled(self.services, settings)
-        event_bridge = open_bridge(settings, name=self.name)
+        event_bridge = open_bridge(settings, name=self.name, token=self._token)
         _check_needs(services, event_bridge, settings.bridge.url)
         configs = {service: _service_config(service, settings) for service in services}
         async with AsyncExitStack() as stack:
@@ -183,6 +189,7 @@ async def connect(
     profile: str | None = None,
     config: str | os.PathLike[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    token: Token | None = None,
 ) -> AsyncIterator[Client]:
     """A client of services that run elsewhere::
 
@@ -191,11 +198,12 @@ async def connect(
 
     :param url: the bridge; ``bridge.url`` of the configuration unless given.
     :param name: the service name under which messages are sent; with ``version`` and ``target`` the sender's address.
+    :param token: gives the password for each connection, as that of :class:`App`.
     :raises ConfigError: for settings that are wrong.
     :raises BridgeError: if the bridge cannot start or is lost for good.
     """
     settings = _settings(url, profile, config, overrides)
-    bridge = open_bridge(settings, name="client")
+    bridge = open_bridge(settings, name="client", token=token)
     running = Running(name, bridge, settings, (), {}, None)
     async with _unwrapped(), running.run():
         scope = Scope(running.runtime, Address(name, version, target, bridge.instance_id))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -66,7 +67,9 @@ class BridgeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     max_commands: Count = 1000
     """How many commands run here at the same time; a further one is answered with 503."""
     max_packet_size: Annotated[int, msgspec.Meta(ge=1024, le=268_435_455)] = 16 * 1024 * 1024
-    """The largest message taken or sent, in bytes."""
+    """The largest MQTT packet taken or sent, in bytes."""
+    max_payload_size: Annotated[int, msgspec.Meta(ge=1024, le=268_435_455)] = 8 * 1024 * 1024
+    """The largest message taken or sent, in bytes of its JSON with all fields."""
     connect_timeout: Seconds = 10.0
     """How long one attempt to connect may take."""
     wait_for_broker: bool = True
@@ -255,7 +258,21 @@ def seconds(text: str) -> float | None:
 
 def public_url(url: str) -> str:
     """The URL without a password."""
-    return re.sub(r"//[^@/]*@", "//…@", url)
+    # Up to the last "@": a password may hold one, and other characters that should have been written as %40.
+    return re.sub(r"//.*@", "//…@", url, flags=re.DOTALL)
+
+
+def split(url: str) -> SplitResult:
+    """The parts of ``bridge.url``.
+
+    :raises ConfigError: if it is no URL.
+    """
+    try:
+        return urlsplit(url)
+    except ValueError:  # its text may quote the password
+        raise ConfigError(
+            f"bridge.url {public_url(url)!r} is no URL: expected scheme://host or scheme://host:port"
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-from ..config import Settings, public_url
+from ..config import Settings, public_url, split
 from ..errors import BridgeError, ConfigError
 from .base import Capability, EventBridge
+
+if TYPE_CHECKING:
+    from .mqtt.token import Token
 
 __all__ = ("Capability", "EventBridge", "check_retirement", "open_bridge")
 
 
-def open_bridge(settings: Settings, *, name: str) -> EventBridge:
+def open_bridge(settings: Settings, *, name: str, token: Token | None = None) -> EventBridge:
     """Makes the bridge that ``bridge.url`` names; it connects when it is started.
 
     :param name: the application's name, under which its state is kept.
+    :param token: gives the password for each connection, on a bridge that connects.
     :raises ConfigError: for an unknown scheme or a setting that the bridge refuses.
     """
-    scheme = urlsplit(settings.bridge.url).scheme
+    scheme = split(settings.bridge.url).scheme
     if scheme == "memory":
         from .._core import new_id
         from .memory import MemoryBridge
@@ -27,7 +31,7 @@ def open_bridge(settings: Settings, *, name: str) -> EventBridge:
     if scheme in ("mqtt", "mqtts"):
         from .mqtt import MqttBridge
 
-        return MqttBridge(settings, name=name)
+        return MqttBridge(settings, name=name, token=token)
     raise ConfigError(
         f"bridge.url {public_url(settings.bridge.url)!r} begins with none of memory://, mqtt://, mqtts://"
     )
@@ -38,7 +42,7 @@ def check_retirement(settings: Settings, name: str) -> None:
 
     :raises BridgeError: if there is none.
     """
-    if urlsplit(settings.bridge.url).scheme == "memory":
+    if split(settings.bridge.url).scheme == "memory":
         raise BridgeError("memory:// keeps nothing for an instance that ends, so there is nothing to retire")
     if settings.bridge.instance_id is None:
         from .mqtt.state import State

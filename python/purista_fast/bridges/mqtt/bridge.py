@@ -33,6 +33,7 @@ from .sessions import Sessions
 from .state import State, check_instance_id, random_id
 from .store import Store
 from .subscriptions import Interest
+from .token import Token
 
 __all__ = ("MqttBridge",)
 
@@ -53,20 +54,23 @@ class MqttBridge:
     would fill the broker's window, and wait for ever.
 
     :param name: the application's name, under which its state is kept.
+    :param token: gives the password for each connection.
     :raises ConfigError: for settings that cannot work.
     :raises BridgeError: if the instance id cannot be kept.
     """
 
     capabilities: frozenset[Capability] = frozenset({"durable", "shared", "remote", "disk", "retry"})
 
-    def __init__(self, settings: Settings, *, name: str) -> None:
+    def __init__(self, settings: Settings, *, name: str, token: Token | None = None) -> None:
         bridge = self._settings = settings.bridge
-        self._broker = Broker.of(bridge)
+        self._broker = Broker.of(bridge, token)
         self._state = _state(settings, name)
         self.instance_id = self._state.instance_id if self._state else random_id()
         _check_prefix(bridge.prefix)
         self._name = name
-        self._publisher = Publisher(max_packet_size=bridge.max_packet_size, where=str(self._broker))
+        self._publisher = Publisher(
+            max_packet_size=bridge.max_packet_size, max_payload_size=bridge.max_payload_size, where=str(self._broker)
+        )
         self._workers = Workers(self._run)
         self._intake = Intake(bridge.prefix)
         self._calls = Calls(self._publisher, bridge.prefix, self._send_aside)

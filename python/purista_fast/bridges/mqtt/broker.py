@@ -6,14 +6,16 @@ import ipaddress
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from ...config import BridgeSettings, public_url
+from ...config import BridgeSettings, public_url, split
 from ...errors import ConfigError
+from .token import Token, ask_token
 
 __all__ = ("Broker",)
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
+_HINT = "; special characters of a password are written as %40 (for @), %2F (for /)…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,36 +28,44 @@ class Broker:
     username: str | None = None
     _password: str | None = field(default=None, repr=False)
     _password_file: str | None = None
+    _token: Token | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, settings: BridgeSettings) -> Broker:
+    def of(cls, settings: BridgeSettings, token: Token | None = None) -> Broker:
         """The broker that the settings name.
 
+        :param token: gives the password for each connection.
         :raises ConfigError: for a URL without a host, credentials given twice, certificates that cannot be read, and
             for a connection without TLS to another machine unless ``bridge.insecure`` allows it.
         """
-        url = urlsplit(settings.url)
         shown = public_url(settings.url)
+        url = split(settings.url)
         try:
             host, port = url.hostname, url.port
         except ValueError as error:
-            raise ConfigError(f"bridge.url {shown!r}: {error}") from None
+            # Other texts of this error quote what may be a part of the password.
+            known = str(error) if str(error).startswith("Port out of range") else "its port is no number"
+            raise ConfigError(f"bridge.url {shown!r}: {known}{_HINT}") from None
         if not host or url.path not in ("", "/") or url.query or url.fragment:
             raise ConfigError(f"bridge.url {shown!r}: expected {url.scheme}://host or {url.scheme}://host:port")
-        username, password = _credentials(settings, url.username, url.password)
+        username, password = _credentials(settings, url.username, url.password, token)
         tls = _context(settings) if url.scheme == "mqtts" else None
         if tls is None:
             _check_plain(settings, shown, host)
-        return cls(host, port or _PORTS[url.scheme], tls, username, password, settings.password_file)
+        return cls(host, port or _PORTS[url.scheme], tls, username, password, settings.password_file, token)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    def password(self) -> str | None:
-        """The password; a ``bridge.password_file`` is read each time, so that it may change.
+    async def password(self, timeout: float) -> str | None:
+        """The password; a token is asked for, and a ``bridge.password_file`` read, each time: they may change.
 
+        :param timeout: how long that may take, in seconds.
         :raises ConfigError: if the file cannot be read.
+        :raises TokenFailed: if there is no token.
         """
+        if self._token is not None:
+            return await ask_token(self._token, timeout)
         if self._password_file is None:
             return self._password
         try:
@@ -67,7 +77,7 @@ class Broker:
 
 
 def _credentials(
-    settings: BridgeSettings, url_username: str | None, url_password: str | None
+    settings: BridgeSettings, url_username: str | None, url_password: str | None, token: Token | None
 ) -> tuple[str | None, str | None]:
     username, password = settings.username, settings.password
     for key, given, in_url in [("username", username, url_username), ("password", password, url_password)]:
@@ -77,6 +87,10 @@ def _credentials(
     password = unquote(url_password) if url_password else password
     if password is not None and settings.password_file is not None:
         raise ConfigError("the password is given twice: by bridge.password_file and in clear text; keep one of them")
+    if token is not None and (password is not None or settings.password_file is not None):
+        raise ConfigError("there is a token function and a password as well; keep one of them")
+    if token is not None and username is None:
+        raise ConfigError("bridge.username is missing: there is a token function without a user")
     if username is None and (password is not None or settings.password_file is not None):
         raise ConfigError("bridge.username is missing: there is a password without a user")
     return username, password

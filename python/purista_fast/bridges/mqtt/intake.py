@@ -9,6 +9,7 @@ from collections import Counter
 from paho.mqtt.client import MQTTMessage
 
 from ..._core import Message, WireError, decode
+from .limits import MOST_HEADER_BYTES, Refusal
 
 __all__ = ("Intake",)
 
@@ -34,14 +35,21 @@ class Intake:
 
     def read(self, arrived: MQTTMessage) -> Message | None:
         """The message in a PUBLISH; ``None``, counted and reported, if it is none or not that of its topic."""
-        topic = topic_of(arrived)
+        topic, data = topic_of(arrived), arrived.payload
+        if isinstance(data, Refusal):
+            self.reject(data.reason, topic, "nobody looks at it")
+            return None
         try:
-            message = decode(arrived.payload)
+            message = decode(data)
         except WireError as error:
             self.reject("not a message", topic, str(error))
             return None
         if not message.agrees_with(topic, self._prefix):
             self.reject("forged topic", topic, f"{message!r} does not belong there")
+            return None
+        # Its fields may be kept and logged, so they must not be of any size; what is small as a whole is not measured.
+        if len(data) > MOST_HEADER_BYTES and len(data) - len(message.payload or b"") > MOST_HEADER_BYTES:
+            self.reject("header too large", topic, f"more than {MOST_HEADER_BYTES} bytes beside the payload")
             return None
         return message
 

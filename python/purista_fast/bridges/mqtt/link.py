@@ -15,6 +15,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from .limits import trim
 from .properties import PublishProperties, connect_properties, disconnect_properties, subscribe_properties
 from .sockets import BufferedSocket
 
@@ -65,12 +66,14 @@ class Connect:
         session_expiry: int,
         receive_maximum: int,
         max_packet_size: int,
+        max_payload_size: int,
         keep_alive: int,
         will: Will | None = None,
     ) -> None:
         self.client_id = client_id
         self.clean_start = clean_start
         self.keep_alive = keep_alive
+        self.max_payload_size = max_payload_size
         self.will = will
         self.properties = connect_properties(
             session_expiry=session_expiry, receive_maximum=receive_maximum, max_packet_size=max_packet_size
@@ -81,6 +84,18 @@ class _Client(paho.Client):
     """paho on a socket that is open already."""
 
     ready: BufferedSocket
+    max_payload: int
+    payload: bytes | None = None
+    """That of the PUBLISH that is being handled."""
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        # paho copies all that follows for each property, the payload included, and makes objects of ten thousand.
+        found: dict[str, Any] = self._in_packet  # type: ignore[assignment] # a dictionary of several types
+        try:
+            found["packet"], self.payload = trim(found["command"], found["packet"], self.max_payload)
+        except IndexError:
+            self.payload = None  # paho refuses it
+        return super()._handle_publish()
 
     def _create_socket(self) -> Any:
         return self.ready
@@ -136,6 +151,7 @@ class Link:
         self.on_acknowledged: Callable[[int, int], None] = lambda _mid, _code: None
         """Called with packet id and reason code of each PUBACK."""
         self._socket = sock
+        self._on_message = on_message
         self._connack = anyio.Event()
         self._refusal: Refused | None = None
         self._stalled = anyio.Event()
@@ -150,6 +166,7 @@ class Link:
             reconnect_on_failure=False,
         )
         client.ready = sock
+        client.max_payload = connect.max_payload_size
         # The send window is ours: paho must hold nothing back.
         client.max_inflight_messages_set(0)
         client.username_pw_set(username, password)
@@ -158,7 +175,7 @@ class Link:
             client.will_set(will.topic, will.payload, qos=1, properties=will.properties)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
-        client.on_message = lambda _client, _data, message: on_message(self, message)
+        client.on_message = self._arrived
         client.on_publish = lambda _client, _data, mid, code, _properties: self.on_acknowledged(mid, code.value)
         client.on_subscribe = self._replied
         client.on_unsubscribe = self._replied
@@ -313,6 +330,11 @@ class Link:
         by_broker = flags.is_disconnect_packet_from_server
         self.code = code.value if by_broker else 0
         self._lose(f"the broker closed it: {code}" if by_broker else "the connection broke")
+
+    def _arrived(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        if self._client.payload is not None:
+            message.payload = self._client.payload
+        self._on_message(self, message)
 
     def _replied(self, _client: object, _data: object, mid: int, codes: list[ReasonCode], _properties: object) -> None:
         reply = self._replies.pop(mid, None)

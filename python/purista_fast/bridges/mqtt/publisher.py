@@ -11,6 +11,7 @@ import anyio
 
 from ..._core import Message, WireError, encode
 from ...errors import StatusCode, UnhandledError
+from .limits import MOST_PROPERTY_BYTES
 from .link import Link, LinkLost
 from .properties import PublishProperties
 
@@ -113,14 +114,16 @@ class Publisher:
     """Publishes within a window, in order, and owns every retransmission.
 
     :param max_packet_size: the largest packet sent, in bytes.
+    :param max_payload_size: the largest message sent, in bytes; ``None`` for what the packet holds.
     :param where: the broker, for error messages.
     """
 
-    def __init__(self, *, max_packet_size: int, where: str) -> None:
+    def __init__(self, *, max_packet_size: int, where: str, max_payload_size: int | None = None) -> None:
         self.published = 0
         self.no_matching_subscribers = 0
         self.refused = 0
         self._largest = max_packet_size
+        self._largest_payload = max_payload_size or max_packet_size
         self._where = where
         self._limit = _WINDOW
         self._link: Link | None = None
@@ -184,8 +187,20 @@ class Publisher:
     def check_size(self, entry: Outgoing) -> None:
         """Refuses what is too large, before it costs the connection.
 
-        :raises UnhandledError: 413.
+        :raises UnhandledError: 413, or 431 for ids and names.
         """
+        if len(entry.payload) > self._largest_payload:
+            raise UnhandledError(
+                StatusCode.PAYLOAD_TOO_LARGE,
+                f"the message has {len(entry.payload)} bytes, {self._largest_payload} are allowed "
+                f"(bridge.max_payload_size): a message to {entry.topic}",
+            )
+        if len(entry.properties()) > MOST_PROPERTY_BYTES:
+            raise UnhandledError(
+                StatusCode.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"ids, names and traces have {len(entry.properties())} bytes as properties, {MOST_PROPERTY_BYTES} are "
+                f"allowed: a message to {entry.topic:.300}",
+            )
         limit, size = self._limit_of_packets, _size_of(entry)
         if size > limit:
             raise UnhandledError(

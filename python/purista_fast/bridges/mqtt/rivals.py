@@ -9,11 +9,12 @@ import msgspec
 from paho.mqtt.client import MQTTMessage
 
 from ..._core import Address, Message, WireError, decode, encode, new_id, subscription_filter
-from ...errors import BridgeError
+from ...errors import BridgeError, ConfigError
 from .broker import Broker
 from .link import Connect, Link, LinkLost, Refused
 from .properties import PublishProperties
 from .sockets import open_socket
+from .token import TokenFailed
 
 __all__ = ("Rivals",)
 
@@ -81,7 +82,7 @@ class Rivals:
         try:
             with anyio.fail_after(self._timeout + _PATIENCE):
                 return await self._ask()
-        except (OSError, Refused, LinkLost) as error:
+        except (OSError, Refused, LinkLost, ConfigError, TokenFailed) as error:
             logger.info(
                 "whether another process runs as %r could not be found out: %s", self._instance_id, _text(error)
             )
@@ -112,12 +113,14 @@ class Rivals:
             clean_start=True,
             session_expiry=0,
             receive_maximum=16,
-            max_packet_size=16 * 1024,
+            max_packet_size=64 * 1024,
+            max_payload_size=16 * 1024,
             keep_alive=10,
         )
+        password = await self._broker.password(self._timeout)
         sock = await open_socket(self._broker, self._timeout)
         try:
-            link = Link(sock, connect, self._broker.username, self._broker.password(), arrived)
+            link = Link(sock, connect, self._broker.username, password, arrived)
         except BaseException:
             sock.close()
             raise

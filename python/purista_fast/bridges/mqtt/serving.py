@@ -15,6 +15,7 @@ from ..base import Endpoint, Request
 from ..messages import logger, response_message
 from ..routes import names
 from .intake import Intake, topic_of
+from .limits import MOST_KEY
 from .properties import event_expiry, expiry_of
 from .publisher import Outgoing, Publisher
 
@@ -115,6 +116,9 @@ class Serving:
         endpoint = self.endpoints.get(Address(*names(receiver)))
         if endpoint is None:
             self._intake.reject("unknown command", topic_of(arrived), f"{'/'.join(names(receiver))} is not served here")
+            return
+        if max(len(message.sender.instance_id or ""), len(message.correlation_id or "")) > MOST_KEY:
+            self._intake.reject("id too long", topic_of(arrived), f"more than {MOST_KEY} characters")
             return
         remaining = expiry_of(arrived.properties)
         timeout = self._default_timeout if remaining is None else float(remaining)

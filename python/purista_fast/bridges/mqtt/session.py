@@ -16,6 +16,7 @@ from ...errors import BridgeError, ConfigError
 from .broker import Broker
 from .link import Connect, Link, LinkLost, Refused
 from .sockets import open_socket
+from .token import TokenFailed
 
 __all__ = ("Session",)
 
@@ -110,7 +111,7 @@ class Session:
                     reason = await self._serve(link, task_status)
                 finally:
                     self._count_kick(link, anyio.current_time() - up_since)
-            except (OSError, Refused, LinkLost, ConfigError) as error:
+            except (OSError, Refused, LinkLost, ConfigError, TokenFailed) as error:
                 if up_since is None:
                     self._kicks = 0
                 reason = _reason(error, self._patience(began))
@@ -157,8 +158,9 @@ class Session:
         return self._left(began) if self._waits else min(self._timeout, _GLANCE)
 
     async def _open(self, timeout: float) -> Link:
-        password = self._broker.password()
-        sock = await open_socket(self._broker, timeout)
+        end = anyio.current_time() + timeout
+        password = await self._broker.password(timeout)
+        sock = await open_socket(self._broker, max(0.1, end - anyio.current_time()))
         try:
             return Link(sock, self._connect, self._broker.username, password, self._on_message)
         except BaseException:
@@ -261,6 +263,7 @@ class Session:
             ) from error
         if self._waits and elapsed >= self._timeout:
             what = "no TLS with the broker at" if isinstance(error, ssl.SSLError) else "no broker at"
+            what = "no token for the broker at" if isinstance(error, TokenFailed) else what
             raise BridgeError(
                 f"{what} {self._broker}: {reason} (tried for {elapsed:.1f} s; see bridge.url, bridge.connect_timeout)"
             ) from error

@@ -73,7 +73,12 @@ class Sessions:
         :raises BridgeError: if there is no connection to be had, or the state cannot be read.
         """
         settings = self._settings
-        connect = partial(Connect, max_packet_size=settings.max_packet_size, keep_alive=settings.keep_alive)
+        connect = partial(
+            Connect,
+            max_packet_size=settings.max_packet_size,
+            max_payload_size=settings.max_payload_size,
+            keep_alive=settings.keep_alive,
+        )
         # A session of an earlier run may be left even if nothing is subscribed now.
         was_subscribed = events is not None and events.load()
         has_events = was_subscribed or is_subscribed
