@@ -59,6 +59,7 @@ class Mosquitto:
 
     :param lines: more lines of its configuration, such as ``max_inflight_messages 1``.
     :param users: names and passwords; without them everybody may connect.
+    :param asks_for_certificates: whether a client needs a certificate of the authority in ``tls``.
     """
 
     def __init__(
@@ -68,12 +69,14 @@ class Mosquitto:
         tls: Certificates | None = None,
         lines: Iterable[str] = (),
         users: Mapping[str, str] | None = None,
+        asks_for_certificates: bool = False,
     ) -> None:
         self.port = free_port()
         self.tls = tls
         self._folder = folder
         self._lines = list(lines)
         self._users = users
+        self._asks_for_certificates = asks_for_certificates
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -156,6 +159,7 @@ class Mosquitto:
                 f"cafile {self.tls.ca}",
                 f"certfile {self.tls.server}",
                 f"keyfile {self.tls.server_key}",
+                *(["require_certificate true"] if self._asks_for_certificates else []),
             ]
         (self._folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
@@ -165,6 +169,8 @@ class Mosquitto:
                 if self.tls is None:
                     return _is_connack(plain)
                 context = ssl.create_default_context(cafile=self.tls.ca)
+                if self._asks_for_certificates:
+                    context.load_cert_chain(self.tls.client, self.tls.client_key)
                 with context.wrap_socket(plain, server_hostname="localhost") as sock:
                     return _is_connack(sock)
         except OSError:
@@ -178,9 +184,10 @@ def mosquitto(
     tls: Certificates | None = None,
     lines: Iterable[str] = (),
     users: Mapping[str, str] | None = None,
+    asks_for_certificates: bool = False,
 ) -> Iterator[Mosquitto]:
     """A broker that runs within the block."""
-    broker = Mosquitto(folder, tls=tls, lines=lines, users=users)
+    broker = Mosquitto(folder, tls=tls, lines=lines, users=users, asks_for_certificates=asks_for_certificates)
     broker.start()
     try:
         yield broker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -267,12 +268,9 @@ def split(url: str) -> SplitResult:
 
     :raises ConfigError: if it is no URL.
     """
-    try:
+    with contextlib.suppress(ValueError):  # its text may quote the password, and must not become the context of ours
         return urlsplit(url)
-    except ValueError:  # its text may quote the password
-        raise ConfigError(
-            f"bridge.url {public_url(url)!r} is no URL: expected scheme://host or scheme://host:port"
-        ) from None
+    raise ConfigError(f"bridge.url {public_url(url)!r} is no URL: expected scheme://host:port")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,19 +8,19 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ._core import Address, Message, new_traceparent
+from .arguments import encode_arguments, encode_payload, reader
 from .bridges.base import Consumer, Endpoint, EventBridge, Request
 from .bridges.messages import command_message
 from .context import Context
 from .definition import Command, Event, Function, Subscription, Timer
-from .errors import BridgeError, DefinitionError, HandledError, PayloadError, ServiceError, StatusCode, UnhandledError
+from .errors import BridgeError, DefinitionError, HandledError, ServiceError, StatusCode, UnhandledError
 from .policy import DEFAULT_KEEPING
-from .schema import Codec, Signature, problems
+from .schema import Codec, Signature
 from .threads import ThreadPool
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ("Runtime", "Scope")
 
 _ANY: Codec[Any] = Codec(Any)
-_MISSING = inspect.Parameter.empty
 
 
 class Scope:
@@ -166,7 +165,7 @@ class Runtime:
         signature, call = command.signature, self._callable(command)
         before, after = command.before, command.after
         result = signature.result
-        read = _reader(command)
+        read = reader(command)
 
         async def execute(request: Request) -> bytes:
             self.running += 1
@@ -203,7 +202,7 @@ class Runtime:
         """The subscription as the bridge serves it."""
         call = self._callable(subscription)
         before, after, result_event = subscription.before, subscription.after, subscription.result_event
-        read = _reader(subscription)
+        read = reader(subscription)
 
         async def handle(message: Message) -> None:
             try:
@@ -295,80 +294,6 @@ class Runtime:
         if instance_id is None:
             self._receivers[command] = address
         return address
-
-
-def encode_arguments(
-    command: Command[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[bytes | None, bytes | None]:
-    """Payload and parameter of a call as JSON.
-
-    :raises TypeError: if the arguments are not those of the command, or no JSON can be made of them.
-    """
-    signature = command.signature
-    if len(args) > (signature.payload is not None):
-        raise TypeError(
-            f"{command.label} takes {'one payload' if signature.payload else 'no payload'}, not {len(args)}"
-        )
-    if signature.payload is not None and not args and signature.payload_name in kwargs:
-        kwargs = dict(kwargs)
-        args = (kwargs.pop(signature.payload_name),)
-    if signature.needs_payload and not args:
-        raise TypeError(f"{command.label} needs a payload: `invoke({command.name}, {signature.payload_name}, …)`")
-    if not kwargs.keys() <= signature.parameter_names:
-        unknown = sorted(kwargs.keys() - signature.parameter_names)
-        raise TypeError(f"{command.label} has no parameter {unknown}; it has {sorted(signature.parameter_names)}")
-    payload = signature.payload.encode(args[0]) if args and signature.payload else None
-    return payload, _ANY.encode(kwargs) if kwargs else None
-
-
-def encode_payload(codec: Codec[Any], payload: Any, what: str) -> bytes:
-    """The payload as JSON that fits its schema.
-
-    :raises PayloadError: if it does not.
-    """
-    try:
-        data = codec.encode(payload)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise PayloadError(
-            f"{what}: no JSON can be made of its payload", [{"message": str(error), "path": []}]
-        ) from error
-    try:
-        codec.decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise PayloadError(f"{what}: the payload does not fit", problems(codec.type, data, error)) from error
-    return data
-
-
-def _reader(function: Function) -> Callable[[bytes | None, bytes | None], tuple[Any, Mapping[str, Any]]]:
-    """Makes what decodes payload and parameter of a message for a handler."""
-    signature = function.signature
-    payload_codec, parameter_codec = signature.payload, signature.parameter
-    names = signature.parameter_names
-    default = signature.payload_default
-    nothing: Mapping[str, Any] = MappingProxyType({})
-
-    def read(payload: bytes | None, parameter: bytes | None) -> tuple[Any, Mapping[str, Any]]:
-        value: Any = None
-        if payload_codec is not None:
-            if payload is not None:
-                try:
-                    value = payload_codec.decode(payload)
-                except (msgspec.MsgspecError, RecursionError) as error:
-                    payload_codec.reject(payload, "payload", error)
-            elif default is not _MISSING:
-                value = default
-            else:
-                payload_codec.reject(None, "payload")
-        if parameter_codec is None:
-            return value, nothing
-        try:
-            found = parameter_codec.decode(parameter if parameter is not None else b"{}")
-        except (msgspec.MsgspecError, RecursionError) as error:
-            parameter_codec.reject(parameter or b"{}", "parameter", error)
-        given = ((name, getattr(found, name)) for name in names)
-        return value, {name: item for name, item in given if item is not msgspec.UNSET}
-
-    return read
 
 
 def _is_asked_for() -> bool:

@@ -18,11 +18,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._core import Address, Message
+from .arguments import encode_arguments, encode_payload
 from .bridges.base import Request
 from .context import Context
 from .definition import Command, Event
 from .errors import StatusCode, UnhandledError
-from .runtime import Scope, encode_arguments, encode_payload
+from .runtime import Scope
 
 __all__ = ("context", "emitted")
 

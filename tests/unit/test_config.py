@@ -187,7 +187,7 @@ def test_secrets_are_not_shown() -> None:
     for shown in (repr(settings), str(settings), repr(settings.bridge), str(settings.bridge), f"{settings.bridge}"):
         assert "hunter2" not in shown
     assert public_url("mqtts://me:pass@h") == "mqtts://…@h"
-    assert public_url("mqtts://h/a@b") == "mqtts://h/a@b"
+    assert public_url("mqtts://u:p@ss/word@b:1") == "mqtts://…@b:1", "what should have been written as %40 and %2F"
     with pytest.raises(ConfigError) as caught:
         load(environ={"PURISTA_BRIDGE__PASSWORD": "hunter2", "PURISTA_BRIDGE__KEEP_ALIVE": "x"})
     assert "hunter2" not in str(caught.value)

@@ -7,7 +7,8 @@ import pytest
 from msgspec import Meta, Struct
 
 from purista_fast import App, Context, Service
-from purista_fast.runtime import encode_arguments, function_added
+from purista_fast.arguments import encode_arguments
+from purista_fast.runtime import function_added
 
 
 class Reading(Struct):

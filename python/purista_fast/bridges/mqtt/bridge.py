@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from ..._core import Address, Message, WireError, new_id, response_filter, snake_case
+from ..._core import Address, Message, new_id
 from ...config import Settings
-from ...errors import BridgeError, ConfigError, DefinitionError, StatusCode, UnhandledError
+from ...errors import BridgeError, DefinitionError, StatusCode, UnhandledError
 from ...policy import DEFAULT_KEEPING, Keeping
 from ..base import Capability, Consumer, Endpoint, Request
 from ..deadline import limiter
@@ -30,15 +30,13 @@ from .retire import Retired, Retirement
 from .rivals import Rivals
 from .serving import Serving
 from .sessions import Sessions
-from .state import State, check_instance_id, random_id
+from .state import State, check_prefix, random_id
 from .store import Store
 from .subscriptions import Interest
 from .token import Token
 
 __all__ = ("MqttBridge",)
 
-_CLIENT = "client"
-"""The name under which a client without services runs: nothing of it outlives the process."""
 _NEWS = 1.0
 """After how many seconds without a connection nobody waits any more to tell what is new of a service."""
 _ASIDE = 1000
@@ -64,9 +62,9 @@ class MqttBridge:
     def __init__(self, settings: Settings, *, name: str, token: Token | None = None) -> None:
         bridge = self._settings = settings.bridge
         self._broker = Broker.of(bridge, token)
-        self._state = _state(settings, name)
+        self._state = State.of(settings, name)
         self.instance_id = self._state.instance_id if self._state else random_id()
-        _check_prefix(bridge.prefix)
+        check_prefix(bridge.prefix)
         self._name = name
         self._publisher = Publisher(
             max_packet_size=bridge.max_packet_size, max_payload_size=bridge.max_payload_size, where=str(self._broker)
@@ -259,7 +257,6 @@ class MqttBridge:
 
     def statistics(self) -> dict[str, Any]:
         """Counters and depths; see :class:`EventBridge`."""
-        serving = self._serving
         return {
             "connected": self.is_connected,
             "connected_for": self._sessions.connected_for,
@@ -268,12 +265,7 @@ class MqttBridge:
             "pending_invocations": len(self._calls),
             "timeouts": self._calls.timeouts + self._timeouts,
             "late_answers": self._calls.late,
-            "commands_running": serving.running,
-            "commands_served": serving.served,
-            "commands_for_other_instances": serving.other_instance,
-            "commands_repeated": serving.repeated,
-            "commands_expired": serving.expired,
-            "lost_answers": serving.lost_answers,
+            **self._serving.statistics(),
             "lost_success_events": self._lost_events,
             "lost_reports": self._lost_aside,
             "rejected": dict(self._intake.rejected),
@@ -409,23 +401,3 @@ class MqttBridge:
     def _on_timeout(self, request: Request) -> None:
         self._timeouts += 1
         self._send_aside(timeout_message(request))
-
-
-def _state(settings: Settings, name: str) -> State | None:
-    """The state of this instance; a client has none."""
-    instance_id = settings.bridge.instance_id
-    if instance_id is not None:
-        check_instance_id(instance_id)
-    if name == _CLIENT:
-        # Not even the configured id: it is that of the service that is configured by the same file.
-        return None
-    return State.open(settings.storage.directory(), name, instance_id)
-
-
-def _check_prefix(prefix: str) -> None:
-    try:
-        response_filter("any", prefix=prefix)
-    except WireError as error:
-        raise ConfigError(f"bridge.prefix: {error}") from None
-    if snake_case(prefix) != prefix:
-        raise ConfigError(f"bridge.prefix {prefix!r} would be {snake_case(prefix)!r} as a topic level: write that")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import SplitResult, unquote
 
 from ...config import BridgeSettings, public_url, split
 from ...errors import ConfigError
@@ -15,7 +16,6 @@ from .token import Token, ask_token
 __all__ = ("Broker",)
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
-_HINT = "; special characters of a password are written as %40 (for @), %2F (for /)…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +40,19 @@ class Broker:
         """
         shown = public_url(settings.url)
         url = split(settings.url)
-        try:
-            host, port = url.hostname, url.port
-        except ValueError as error:
-            # Other texts of this error quote what may be a part of the password.
-            known = str(error) if str(error).startswith("Port out of range") else "its port is no number"
-            raise ConfigError(f"bridge.url {shown!r}: {known}{_HINT}") from None
+        host, port = url.hostname, _port(url)
+        if port is None:
+            raise ConfigError(
+                f"bridge.url {shown!r}: the port must be a number from 0 to 65535; special characters of a password "
+                "are written as %40 (for @), %2F (for /) and so on"
+            )
         if not host or url.path not in ("", "/") or url.query or url.fragment:
             raise ConfigError(f"bridge.url {shown!r}: expected {url.scheme}://host or {url.scheme}://host:port")
         username, password = _credentials(settings, url.username, url.password, token)
         tls = _context(settings) if url.scheme == "mqtts" else None
         if tls is None:
             _check_plain(settings, shown, host)
-        return cls(host, port or _PORTS[url.scheme], tls, username, password, settings.password_file, token)
+        return cls(host, port, tls, username, password, settings.password_file, token)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -66,6 +66,9 @@ class Broker:
         """
         if self._token is not None:
             return await ask_token(self._token, timeout)
+        return self._known_password()
+
+    def _known_password(self) -> str | None:
         if self._password_file is None:
             return self._password
         try:
@@ -74,6 +77,13 @@ class Broker:
             raise ConfigError(f"bridge.password_file {self._password_file!r}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise ConfigError(f"bridge.password_file {self._password_file!r} is not UTF-8") from None
+
+
+def _port(url: SplitResult) -> int | None:
+    """The port; ``None`` if it is none. The text of the error would quote what may be a part of a password."""
+    with contextlib.suppress(ValueError):
+        return url.port or _PORTS[url.scheme]
+    return None
 
 
 def _credentials(

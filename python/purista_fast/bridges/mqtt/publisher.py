@@ -123,7 +123,7 @@ class Publisher:
         self.no_matching_subscribers = 0
         self.refused = 0
         self._largest = max_packet_size
-        self._largest_payload = max_payload_size or max_packet_size
+        self._largest_payload = max_payload_size
         self._where = where
         self._limit = _WINDOW
         self._link: Link | None = None
@@ -189,7 +189,7 @@ class Publisher:
 
         :raises UnhandledError: 413, or 431 for ids and names.
         """
-        if len(entry.payload) > self._largest_payload:
+        if self._largest_payload is not None and len(entry.payload) > self._largest_payload:
             raise UnhandledError(
                 StatusCode.PAYLOAD_TOO_LARGE,
                 f"the message has {len(entry.payload)} bytes, {self._largest_payload} are allowed "

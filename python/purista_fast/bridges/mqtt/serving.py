@@ -144,6 +144,17 @@ class Serving:
             self._idle = self._idle or anyio.Event()
             await self._idle.wait()
 
+    def statistics(self) -> dict[str, int]:
+        """Counters and depths."""
+        return {
+            "commands_running": self.running,
+            "commands_served": self.served,
+            "commands_for_other_instances": self.other_instance,
+            "commands_repeated": self.repeated,
+            "commands_expired": self.expired,
+            "lost_answers": self.lost_answers,
+        }
+
     async def _run(self, endpoint: Endpoint, command: Message, deadline: float) -> None:
         try:
             if time.monotonic() >= deadline:

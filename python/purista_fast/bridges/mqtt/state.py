@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..._core import snake_case
+from ..._core import WireError, response_filter, snake_case
+from ...config import Settings
 from ...errors import BridgeError, ConfigError
 from .retire import Retired
 
@@ -52,6 +53,19 @@ def check_instance_id(instance_id: str) -> None:
         )
 
 
+def check_prefix(prefix: str) -> None:
+    """Refuses a prefix that is no level of a topic.
+
+    :raises ConfigError: with what works.
+    """
+    try:
+        response_filter("any", prefix=prefix)
+    except WireError as error:
+        raise ConfigError(f"bridge.prefix: {error}") from None
+    if snake_case(prefix) != prefix:
+        raise ConfigError(f"bridge.prefix {prefix!r} would be {snake_case(prefix)!r} as a topic level: write that")
+
+
 def random_id() -> str:
     """An id that nobody else has, and that the topic conversion leaves as it is."""
     return "".join(secrets.choice(string.ascii_lowercase) for _ in range(24))
@@ -65,6 +79,21 @@ class State:
         self.folder = folder / instance_id
         self._file = self.folder / "subscriptions.json"
         self._lock: int | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, application: str) -> State | None:
+        """The state that the settings name; a client has none.
+
+        :raises ConfigError: if the instance id cannot be one.
+        :raises BridgeError: if it cannot be read or kept.
+        """
+        instance_id = settings.bridge.instance_id
+        if instance_id is not None:
+            check_instance_id(instance_id)
+        if application == _CLIENT:
+            # Not even the configured id: it is that of the service that is configured by the same file.
+            return None
+        return cls.open(settings.storage.directory(), application, instance_id)
 
     @classmethod
     def open(cls, state_dir: Path, application: str, instance_id: str | None) -> State:

@@ -31,13 +31,12 @@ async def ask_token(token: Token, timeout: float) -> str:
     failure = ""
     try:
         with anyio.fail_after(timeout):
-            if inspect.iscoroutinefunction(token) or inspect.iscoroutinefunction(getattr(token, "__call__", None)):
+            if inspect.iscoroutinefunction(token):
                 found = token()
             else:
-                found = await anyio.to_thread.run_sync(
+                (found,) = await anyio.to_thread.run_sync(
                     _boxed(token), abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
                 )
-                (found,) = found
             if inspect.isawaitable(found):
                 found = await found
     except TimeoutError:
