@@ -16,9 +16,12 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from purista_fast import App, BridgeError, Client, UnhandledError, connect
+from purista_fast.bridges.mqtt.broker import Broker
+from purista_fast.bridges.mqtt.rivals import Rivals
 from purista_fast.bridges.mqtt.will import make_will
 from purista_fast.config import BridgeSettings
 from purista_fast.doctor.patient import Broken, Connection
+from purista_fast.health import health
 from tests.broker.configured import Configured, configured, run_in
 from tests.broker.helpers import PATIENCE, until
 from tests.mosquitto import Certificates
@@ -62,6 +65,22 @@ async def test_two_applications_work_under_their_rules(tmp_path: Path, monkeypat
                 topic = "purista/info_service_ready/none/none/edge/old/1/none/none/none/none/none"
                 assert old.publish(topic, body("infoServiceReady", "edge")) < 0x80
             await until(lambda: glasshouse.seen.count("ready edge") >= 2)
+
+
+async def test_applications_can_be_asked_under_their_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with configured(tmp_path, monkeypatch, *BOTH) as broker:
+        glasshouse = importlib.import_module("glasshouse")
+        edge, cloud = (broker.bridge_of(name, instance_id=name) for name in ("edge", "cloud"))
+        async with serving(glasshouse.cloud, cloud, tmp_path), serving(glasshouse.edge, edge, tmp_path):
+            async with connect(overrides={"bridge": broker.bridge_of("ops")}, name="CommandLine") as client:
+                assert [found.instance_id for found in await client.alive()] == ["cloud", "edge"]
+                for instance_id in ("cloud", "edge"):
+                    found = await client.invoke(health.using(instance_id=instance_id, timeout=5.0))
+                    assert found.instance_id == instance_id
+            # And another process with the same id finds out that this one is here.
+            settings = BridgeSettings(**edge)
+            rivals = Rivals(Broker.of(settings), "edge", settings.prefix, timeout=5.0)
+            assert await rivals.find()
 
 
 def test_a_will_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
-from .._core import Address, Message, command_filter, response_filter
+from .._core import Address, Message, command_filter, response_filter, subscription_filter
 from ..app import App
 from ..bridges.base import Consumer
 from ..bridges.mqtt.subscriptions import filters_of
 from ..config import Settings
 from ..definition import Command, Function, Subscription
+from ..health import health
+from ..presence import QUESTION
 from ..service import Service
 
 __all__ = (
@@ -102,13 +104,16 @@ def doctor_topic(prefix: str, name: str) -> str:
 
 
 def receives(services: Iterable[Service], prefix: str) -> Iterator[Receives]:
-    """The commands and subscriptions of services, with their filters."""
+    """The commands and subscriptions of services, with their filters, and those that every application has."""
     for service in services:
         for command in service.commands.values():
             yield Receives(f"the command {command.label}", unshared(command_filter(_address(command), prefix=prefix)))
         for subscription in service.subscriptions.values():
             for text in subscription_filters(subscription, prefix):
                 yield Receives(f"the subscription {subscription.label}", unshared(text))
+    yield Receives("the command for its health", unshared(command_filter(_address(health), prefix=prefix)))
+    question = {"messageType": "customMessage", "eventName": QUESTION}
+    yield Receives("the question who is alive", subscription_filter(question, shared=False, prefix=prefix))
 
 
 def sends(services: Iterable[Service], prefix: str, instance: str) -> Iterator[Sends]:

@@ -57,18 +57,20 @@ class Broker:
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    async def password(self, timeout: float) -> str | None:
-        """The password; a token is asked for, and a ``bridge.password_file`` read, each time: they may change.
+    async def secret(self, timeout: float) -> str | None:
+        """The password for a new connection: a token where there is a function for it, else :meth:`password`.
 
         :param timeout: how long that may take, in seconds.
         :raises ConfigError: if the file cannot be read.
         :raises TokenFailed: if there is no token.
         """
-        if self._token is not None:
-            return await ask_token(self._token, timeout)
-        return self._known_password()
+        return self.password() if self._token is None else await ask_token(self._token, timeout)
 
-    def _known_password(self) -> str | None:
+    def password(self) -> str | None:
+        """The password of the settings; a ``bridge.password_file`` is read each time, so that it may change.
+
+        :raises ConfigError: if the file cannot be read.
+        """
         if self._password_file is None:
             return self._password
         try:

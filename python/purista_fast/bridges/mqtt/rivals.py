@@ -117,7 +117,7 @@ class Rivals:
             max_payload_size=16 * 1024,
             keep_alive=10,
         )
-        password = await self._broker.password(self._timeout)
+        password = await self._broker.secret(self._timeout)
         sock = await open_socket(self._broker, self._timeout)
         try:
             link = Link(sock, connect, self._broker.username, password, arrived)

@@ -159,7 +159,7 @@ class Session:
 
     async def _open(self, timeout: float) -> Link:
         end = anyio.current_time() + timeout
-        password = await self._broker.password(timeout)
+        password = await self._broker.secret(timeout)
         sock = await open_socket(self._broker, max(0.1, end - anyio.current_time()))
         try:
             return Link(sock, self._connect, self._broker.username, password, self._on_message)
