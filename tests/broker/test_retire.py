@@ -1,6 +1,9 @@
 """The end of an instance for good, with a backlog, and beside another instance that shares its load."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,8 @@ import anyio.to_thread
 import pytest
 
 from purista_fast import App, BridgeError, Context, Event, Service
-from tests.broker.helpers import Bench, until
+from purista_fast.policy import Retry
+from tests.broker.helpers import Bench, cable, until
 
 pytestmark = pytest.mark.anyio
 happened = Event("happened", int)
@@ -145,3 +149,74 @@ async def test_an_id_that_was_made_is_forgotten(bench: Bench) -> None:
     outcome = await App(node.service).retire(overrides=bench.tree(), quiet=0.5)
     assert (outcome.instance_id, outcome.is_done) == (made, True)
     assert not (bench.state_dir / "Watch").exists()
+
+
+async def test_what_waits_on_disk_is_sent(bench: Bench) -> None:
+    service = Service("Meter")
+
+    @service.subscription(followed)
+    async def on(ctx: Context, payload: int) -> None: ...
+
+    app = App(service)
+    with cable(bench.broker.port) as wire:
+        tree = bench.tree(instance_id="edge", url=f"mqtt://127.0.0.1:{wire.port}")
+        tree["outbox"] = {"spill_after": 0.05}
+        async with app.serve(overrides=tree) as serving:
+            wire.cut()
+            await until(lambda: not serving.statistics()["connected"])
+            for number in range(5):
+                await serving.emit(happened, number)
+            assert serving.health().outbox.messages == 5
+    async with bench.connect() as client, client.listen(happened) as messages:
+        outcome = await app.retire(overrides=bench.tree(instance_id="edge"), quiet=0.5, timeout=15.0)
+        assert (outcome.is_done, outcome.outbox) == (True, 0)
+        assert [json.loads((await anext(messages)).payload or b"") for _ in range(5)] == list(range(5))
+    assert not (bench.state_dir / "Meter").exists()
+
+
+async def test_dead_letters_are_kept(bench: Bench) -> None:
+    service = Service("Meter")
+
+    @service.subscription(happened, retry=Retry(attempts=1))
+    async def on(ctx: Context, payload: int) -> None:
+        raise ValueError("never")
+
+    app = App(service)
+    async with bench.serve(service, instance_id="edge") as serving:
+        await serving.emit(happened, 1)
+        await until(lambda: serving.health().dead_letters == 1)
+        assert serving.health().handler_errors == {"Meter/1/on": 1}
+    for _ in range(2):
+        outcome = await app.retire(overrides=bench.tree(instance_id="edge"), quiet=0.5, timeout=15.0)
+        assert (outcome.is_done, outcome.is_ended, outcome.dead_letters) == (False, True, 1)
+        assert outcome.kept == str(bench.state_dir / "Meter" / "edge")
+
+
+async def test_the_command_line_says_what_is_left(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "node.py").write_text(
+        "from purista_fast import App, Context, Event, Service\n"
+        "service = Service('Watch')\n"
+        "@service.subscription(Event('happened', int))\n"
+        "async def on(ctx: Context, payload: int) -> None:\n"
+        "    raise ValueError(payload)\n"
+        "app = App(service)\n"
+    )
+    environment = {
+        **os.environ,
+        "PURISTA_BRIDGE__PREFIX": bench.prefix,
+        "PURISTA_BRIDGE__INSTANCE_ID": "edge",
+        "STATE_DIRECTORY": str(bench.state_dir),
+    }
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "purista_fast.cli", "retire", "node:app", "--bridge", bench.broker.url]
+        return subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+        )
+
+    await backlog(Node(bench, "edge"), 2)
+    done = await anyio.to_thread.run_sync(run, "--quiet", "0.5", "--timeout", "3")
+    assert done.returncode == 1
+    assert "2 messages wait for another attempt of their handler" in done.stderr
+    assert "its state is kept in" in done.stderr
+    assert "instance edge has not ended" in done.stdout

@@ -178,9 +178,10 @@ class State:
         if self.folder.exists():
             outcome.kept = str(self.folder)
         kept = self.folder.parent / "instance_id"
-        with contextlib.suppress(OSError):  # it was given by the configuration, or the folder holds more
+        with contextlib.suppress(OSError):  # the id was given by the configuration
             if kept.read_text(encoding="utf-8").strip() == self.instance_id:
                 kept.unlink()
+        with contextlib.suppress(OSError):  # the folder holds other instances
             self.folder.parent.rmdir()
 
     @staticmethod
