@@ -20,7 +20,10 @@ from ...config import Settings
 from ...errors import BridgeError, ConfigError
 from .retire import Retired
 
-__all__ = ("State", "Subscribed", "check_instance_id", "folder_of", "random_id")
+__all__ = ("State", "Subscribed", "check_instance_id", "check_prefix", "folder_of", "random_id")
+
+_CLIENT = "client"
+"""The name under which a client without services runs: nothing of it outlives the process."""
 
 
 class Subscribed(msgspec.Struct):
