@@ -15,11 +15,12 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from .connect import Connect
 from .limits import trim
-from .properties import PublishProperties, connect_properties, disconnect_properties, subscribe_properties
+from .properties import PublishProperties, disconnect_properties, subscribe_properties
 from .sockets import BufferedSocket
 
-__all__ = ("Connect", "Link", "LinkLost", "Refused", "Will")
+__all__ = ("Link", "LinkLost", "Refused")
 
 _BURST = 64
 """How many times a reader reads before others have their turn."""
@@ -44,40 +45,6 @@ class Refused(Exception):  # noqa: N818 - as above
     def __init__(self, what: str, code: int, reason: str) -> None:
         super().__init__(f"{what}: {reason} (0x{code:02X})")
         self.code = code
-
-
-class Will:
-    """What the broker publishes when the connection breaks."""
-
-    def __init__(self, topic: str, payload: bytes, properties: Properties) -> None:
-        self.topic = topic
-        self.payload = payload
-        self.properties = properties
-
-
-class Connect:
-    """What a CONNECT says."""
-
-    def __init__(
-        self,
-        client_id: str,
-        *,
-        clean_start: bool,
-        session_expiry: int,
-        receive_maximum: int,
-        max_packet_size: int,
-        max_payload_size: int,
-        keep_alive: int,
-        will: Will | None = None,
-    ) -> None:
-        self.client_id = client_id
-        self.clean_start = clean_start
-        self.keep_alive = keep_alive
-        self.max_payload_size = max_payload_size
-        self.will = will
-        self.properties = connect_properties(
-            session_expiry=session_expiry, receive_maximum=receive_maximum, max_packet_size=max_packet_size
-        )
 
 
 class _Client(paho.Client):

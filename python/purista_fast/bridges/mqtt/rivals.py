@@ -11,7 +11,8 @@ from paho.mqtt.client import MQTTMessage
 from ..._core import Address, Message, WireError, decode, encode, new_id, subscription_filter
 from ...errors import BridgeError, ConfigError
 from .broker import Broker
-from .link import Connect, Link, LinkLost, Refused
+from .connect import Connect
+from .link import Link, LinkLost, Refused
 from .properties import PublishProperties
 from .sockets import open_socket
 from .token import TokenFailed

@@ -14,7 +14,8 @@ from paho.mqtt.client import MQTTMessage
 
 from ...errors import BridgeError, ConfigError
 from .broker import Broker
-from .link import Connect, Link, LinkLost, Refused
+from .connect import Connect
+from .link import Link, LinkLost, Refused
 from .sockets import open_socket
 from .token import TokenFailed
 

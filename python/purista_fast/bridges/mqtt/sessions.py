@@ -11,9 +11,10 @@ from paho.mqtt.client import MQTTMessage
 
 from ...config import BridgeSettings
 from .broker import Broker
+from .connect import Connect
 from .control import Control
 from .events import Events
-from .link import Connect, Link
+from .link import Link
 from .properties import whole_seconds
 from .rivals import Rivals
 from .session import Session

@@ -8,7 +8,7 @@ import msgspec
 
 from ..._core import Address, Message, encode
 from ...config import BridgeSettings
-from .link import Will
+from .connect import Will
 from .properties import whole_seconds, will_properties
 
 __all__ = ("make_will",)
