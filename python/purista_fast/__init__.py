@@ -17,6 +17,7 @@ from .errors import (
     UnhandledError,
 )
 from .health import Health
+from .policy import Retry
 from .presence import Instance
 from .service import Service
 
@@ -37,6 +38,7 @@ __all__ = (
     "Message",
     "PayloadError",
     "PuristaError",
+    "Retry",
     "Service",
     "ServiceError",
     "StatusCode",

@@ -1,6 +1,5 @@
 """The outbox on a real broker: what goes to disk when, in which order it comes from there, and what ends it."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from purista_fast import App, BridgeError, Context, DefinitionError, Event, Service, StatusCode, UnhandledError
+from purista_fast import App, BridgeError, Context, DefinitionError, Event, Service, UnhandledError
 from tests.broker.helpers import Bench, Cable, cable, until
 
 pytestmark = pytest.mark.anyio
@@ -166,14 +165,9 @@ async def test_a_broker_that_did_not_restart_gets_nothing_twice(bench: Bench, wi
         # The marker follows within a tick.
         topic = f"purista_fast/{bench.prefix}/marker/{client.instance_id}"
 
-        def marked() -> int:
-            with bench.peer() as peer:
-                peer.subscribe(topic)
-                return peer.bodies[0]["seq"] if peer.bodies else 0
-
-        with anyio.fail_after(10):
-            while await anyio.to_thread.run_sync(marked) < 20:
-                await anyio.sleep(0.1)
+        with bench.peer() as peer:
+            await anyio.to_thread.run_sync(peer.subscribe, topic)
+            await until(lambda: peer.bodies and peer.bodies[-1]["seq"] == 20)
         wire.cut()
         await until(lambda: not client.statistics()["connected"])
         wire.mend()
@@ -191,18 +185,14 @@ async def test_a_full_outbox(own_bench: Callable[..., Bench], overflow: Any) -> 
     async with serve(bench, service, outbox={"spill_after": 0.1, "max_messages": 5}) as client:
         await anyio.to_thread.run_sync(bench.broker.stop)
         await until(lambda: not client.statistics()["connected"])
-        refused = []
         for number in range(8):
-            try:
+            if overflow == "reject" and number >= 5:
+                with pytest.raises(UnhandledError, match=r"507 .*5 messages of 5.*'counted'"):
+                    await client.emit(event, number)
+            else:
                 await client.emit(event, number)
-            except UnhandledError as error:
-                assert error.status == StatusCode.INSUFFICIENT_STORAGE
-                assert "5 messages of 5" in error.message
-                assert "'counted'" in error.message
-                refused.append(number)
         statistics = client.statistics()["outbox"]
         assert statistics["messages"] == 5
-        assert refused == ([5, 6, 7] if overflow == "reject" else [])
         assert statistics["dropped"] == ({} if overflow == "reject" else {"full": 3})
         await anyio.to_thread.run_sync(bench.broker.start)
         await until(lambda: len(got) == 5)
@@ -273,9 +263,7 @@ async def test_a_bridge_without_a_disk_refuses_what_asks_for_it() -> None:
     async def make(ctx: Context) -> int:
         return 1
 
-    with pytest.raises(
-        BridgeError, match=r"Emitter/1/make emits important with durability='disk', and memory:// keeps"
-    ):
+    with pytest.raises(BridgeError, match=r"Emitter/1/make emits important with durability='disk', and memory://"):
         async with App(emitter).serve(bridge="memory://"):
             pass
     async with App(Service("Other")).serve(bridge="memory://") as client:
@@ -292,6 +280,4 @@ async def test_secrets_and_rights(bench: Bench, tmp_path: Path) -> None:
         folder = tmp_path / "Device" / client.instance_id
         files = [file for file in folder.iterdir() if file.name.startswith("messages.db")]
         assert files
-        assert all(file.stat().st_mode & 0o077 == 0 for file in files), json.dumps(
-            [oct(f.stat().st_mode) for f in files]
-        )
+        assert [file for file in files if file.stat().st_mode & 0o077] == []

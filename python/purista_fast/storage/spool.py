@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .damage import is_whole, set_aside
 
-__all__ = ("Entry", "Waiting", "begin", "delete", "insert", "load", "load_one", "postpone", "rest", "waiting")
+__all__ = ("Entry", "Waiting", "begin", "delete", "insert", "load", "load_one", "postpone", "rest", "settle", "waiting")
 
 OVERHEAD = 120
 """What an entry takes beside its message, in bytes; about."""
@@ -69,10 +69,13 @@ def insert(db: sqlite3.Connection, entries: Iterable[Entry]) -> None:
 def load(db: sqlite3.Connection, consumer: str, after: int, limit: int, *, due: bool) -> tuple[list[Entry], int]:
     """The next entries of a subscription after a number, in order, and how many were damaged.
 
+    What is being handled is left out.
+
     :param due: whether those that wait for a moment are among them; otherwise only those whose turn it is.
     """
     found = db.execute(
-        f"SELECT {_COLUMNS} FROM spool WHERE consumer = ? AND seq > ? AND (due = 0 OR ?) ORDER BY seq LIMIT ?",  # noqa: S608 - names of ours
+        f"SELECT {_COLUMNS} FROM spool WHERE consumer = ? AND seq > ? AND (due = 0 OR ?) AND NOT running"  # noqa: S608 - names of ours
+        " ORDER BY seq LIMIT ?",
         (consumer, after, due, limit),
     ).fetchall()
     entries = _whole(db, found)
@@ -96,6 +99,11 @@ def postpone(db: sqlite3.Connection, seq: int, attempts: int, due: float, error:
     db.execute(
         "UPDATE spool SET attempts = ?, due = ?, running = 0, error = ? WHERE seq = ?", (attempts, due, error, seq)
     )
+
+
+def settle(db: sqlite3.Connection) -> None:
+    """Notes that no attempt is under way any more: the process that made them has ended. They count."""
+    db.execute("UPDATE spool SET running = 0 WHERE running")
 
 
 def rest(db: sqlite3.Connection) -> None:

@@ -93,7 +93,9 @@ class Spool:
         remembering = [lane for lane in self._lanes.values() if lane.seen is not None]
 
         def read(db: sqlite3.Connection) -> tuple[list[table.Waiting], list[list[str]]]:
-            return table.waiting(db), [seen.load(db, lane.label) for lane in remembering]
+            found = table.waiting(db)
+            table.settle(db)
+            return found, [seen.load(db, lane.label) for lane in remembering]
 
         rows, ids = await self._database.run(read)
         for lane, keys in zip(remembering, ids, strict=True):
