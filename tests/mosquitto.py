@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,7 +60,16 @@ class Mosquitto:
     :param lines: more lines of its configuration, such as ``max_inflight_messages 1``.
     :param users: names and passwords; without them everybody may connect.
     :param asks_for_certificates: whether a client needs a certificate of the authority in ``tls``.
+    :param persistence: whether it keeps its sessions on disk.
+    :param log: the kinds of lines that it logs.
     """
+
+    command: Sequence[str] = ()
+    """What it is started with: in another network namespace, say."""
+    environment: Mapping[str, str] = {}
+    """Variables of its environment beside those of this process."""
+    host = "127.0.0.1"
+    """The address that it listens on."""
 
     def __init__(
         self,
@@ -70,6 +79,8 @@ class Mosquitto:
         lines: Iterable[str] = (),
         users: Mapping[str, str] | None = None,
         asks_for_certificates: bool = False,
+        persistence: bool = True,
+        log: Iterable[str] = ("all",),
     ) -> None:
         self.port = free_port()
         self.tls = tls
@@ -77,12 +88,14 @@ class Mosquitto:
         self._lines = list(lines)
         self._users = users
         self._asks_for_certificates = asks_for_certificates
+        self._persistence = persistence
+        self._log = list(log)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """What ``bridge.url`` is to be."""
-        return f"{'mqtts' if self.tls else 'mqtt'}://127.0.0.1:{self.port}"
+        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
 
     @property
     def bridge(self) -> dict[str, str]:
@@ -98,9 +111,10 @@ class Mosquitto:
         """Starts it and waits until it accepts a CONNECT."""
         self._write_configuration()
         self._process = subprocess.Popen(
-            [_program("mosquitto"), "-c", str(self._folder / "mosquitto.conf")],
+            [*self.command, _program("mosquitto"), "-c", str(self._folder / "mosquitto.conf")],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, **self.environment},
         )
         end = time.monotonic() + _PATIENCE
         while not self._answers():
@@ -139,8 +153,8 @@ class Mosquitto:
             # Started as root it would become a user that cannot read the folders of tests.
             f"user {pwd.getpwuid(os.getuid()).pw_name}",
             f"log_dest file {self._folder / 'mosquitto.log'}",
-            "log_type all",
-            "persistence true",
+            *(f"log_type {kind}" for kind in self._log),
+            f"persistence {'true' if self._persistence else 'false'}",
             f"persistence_location {self._folder}/",
             "set_tcp_nodelay true",
             f"allow_anonymous {'false' if self._users else 'true'}",
@@ -153,7 +167,7 @@ class Mosquitto:
                 subprocess.run(command, check=True, capture_output=True)
             lines.append(f"password_file {passwords}")
         lines += self._lines
-        lines.append(f"listener {self.port} 127.0.0.1")
+        lines.append(f"listener {self.port} {self.host}")
         if self.tls:
             lines += [
                 f"cafile {self.tls.ca}",

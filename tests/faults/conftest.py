@@ -1,0 +1,56 @@
+"""What the fault cases share."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.faults.lab.bench import Bench
+from tests.faults.lab.network import kind_of_network
+from tests.faults.rounds import IS_LONG
+from tests.faults.table import Table
+
+_TABLE = pytest.StashKey[Table]()
+_HERE = Path(__file__).parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash.setdefault(_TABLE, Table())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(3600 if IS_LONG else 120))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    rows = config.stash[_TABLE]
+    if rows.rows:
+        terminalreporter.section("faults")
+        for line in rows.lines():
+            terminalreporter.write_line(line)
+    if target := os.environ.get("FAULTS_TABLE"):
+        Path(target).write_text(json.dumps(rows.dump(), indent=1) + "\n")
+
+
+@pytest.fixture
+def table(request: pytest.FixtureRequest) -> Table:
+    return request.config.stash[_TABLE]
+
+
+@pytest.fixture(scope="session")
+def network_kind() -> str:
+    """How links are made on this machine."""
+    return kind_of_network()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with ExitStack() as stack:
+        yield Bench(tmp_path, stack)

@@ -1,0 +1,99 @@
+"""Disks that are full, read-only or gone, and files that are damaged."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ("DAMAGES", "SmallDisk")
+
+PAGE = 4096
+
+
+class SmallDisk:
+    """A tmpfs of a few MiB at a folder. Needs root, as all mounts do.
+
+    :raises RuntimeError: if it cannot be mounted.
+    """
+
+    def __init__(self, folder: Path, mebibytes: int = 4) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self._run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder))
+        self._ballast = folder / "ballast"
+
+    def fill(self, leave: int = 0) -> None:
+        """Fills it with a file of another program, up to ``leave`` bytes."""
+        state = os.statvfs(self.folder)
+        size = state.f_bavail * state.f_frsize - leave
+        with self._ballast.open("ab") as file:
+            file.write(bytes(max(0, size)))
+
+    def free(self) -> None:
+        """Removes that file."""
+        self._ballast.unlink()
+
+    def read_only(self, on: bool) -> None:
+        """A read-only mount over it: all that is opened from now on. A kernel refuses a remount under open files; for
+        a disk that turns read-only under them see :class:`tests.faults.lab.shims.BreakingDisk`."""
+        if on:
+            self._run("mount", "--bind", str(self.folder), str(self.folder))
+            self._run("mount", "-o", "remount,bind,ro", str(self.folder))
+        else:
+            self._run("umount", str(self.folder))
+
+    def close(self) -> None:
+        self._run("umount", "-l", str(self.folder))
+
+    @staticmethod
+    def _run(*command: str) -> None:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}; the disk cases need root")
+
+
+def torn_tail(path: Path, chance: random.Random) -> None:
+    """The last write reached the disk in part."""
+    size = path.stat().st_size
+    os.truncate(path, max(1, size - chance.randrange(1, min(size, PAGE))))
+
+
+def flipped_bits(path: Path, chance: random.Random) -> None:
+    """Three bits anywhere but in the first page."""
+    data = bytearray(path.read_bytes())
+    for _ in range(3):
+        data[chance.randrange(min(PAGE, len(data) // 2), len(data))] ^= 1 << chance.randrange(8)
+    path.write_bytes(data)
+
+
+def zeroed_pages(path: Path, chance: random.Random) -> None:
+    """Two pages of zeros."""
+    data = bytearray(path.read_bytes())
+    for _ in range(2):
+        page = chance.randrange(max(1, len(data) // PAGE))
+        data[page * PAGE : (page + 1) * PAGE] = bytes(len(data[page * PAGE : (page + 1) * PAGE]))
+    path.write_bytes(data)
+
+
+def truncated_file(path: Path, chance: random.Random) -> None:
+    """Half of it is gone."""
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flipped_header(path: Path, chance: random.Random) -> None:
+    """The file says that it is something else."""
+    data = bytearray(path.read_bytes())
+    data[chance.randrange(min(16, len(data)))] ^= 0xFF
+    path.write_bytes(data)
+
+
+DAMAGES: dict[str, Callable[[Path, random.Random], None]] = {
+    "torn tail": torn_tail,
+    "flipped bits": flipped_bits,
+    "zeroed pages": zeroed_pages,
+    "truncated file": truncated_file,
+    "damaged header": flipped_header,
+}

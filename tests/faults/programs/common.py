@@ -1,0 +1,32 @@
+"""What the programs share: lines to and from the test."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+from anyio import to_thread
+
+__all__ = ("commands", "payload_of", "say")
+
+
+def say(*line: Any) -> None:
+    """Tells the test."""
+    print(json.dumps(line), flush=True)
+
+
+async def commands() -> AsyncIterator[list[Any]]:
+    """What the test says, until it closes the pipe."""
+    while True:
+        line = await to_thread.run_sync(sys.stdin.buffer.readline, abandon_on_cancel=True)
+        if not line:
+            return
+        yield json.loads(line)
+
+
+def payload_of(emitter: str, number: int, size: int) -> dict[str, Any]:
+    """A payload of about ``size`` bytes as JSON, different for each number."""
+    text = f"{emitter}:{number}:"
+    return {"emitter": emitter, "number": number, "data": (text * (size // len(text) + 1))[: max(0, size - 60)]}
