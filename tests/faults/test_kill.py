@@ -8,25 +8,28 @@ import pytest
 
 from tests.faults.lab.bench import Bench
 from tests.faults.rounds import backend, rounds
+from tests.faults.settings import outbox
 from tests.faults.table import Table
 
 SUBJECT = "kill -9"
+both = pytest.mark.parametrize("durability", ["broker", "disk"])
 
 
-@pytest.mark.parametrize("durability", ["broker", "disk"])
+@both
 def test_emitter_at_random_points(bench: Bench, table: Table, durability: str) -> None:
     bench.start_broker()
     subscriber = bench.subscriber()
-    count = rounds(3, 100)
+    count = rounds(3, 200)
     for number in range(count):
-        options = {"tasks": 1 + 3 * (number % 2), "rate": 400}
-        emitter = bench.emitter(**options, backend=backend(number), sections=_outbox(durability), wait=False)
+        tasks = 1 + 3 * (number % 2)
+        options = {"tasks": tasks, "rate": 400, "backend": backend(number), "wait": False}
+        emitter = bench.emitter(**options, sections=outbox(durability))
         if number % 4 != 3:
             emitter.wait_for("first")
         time.sleep(bench.random.uniform(0.0, 0.6))
         emitter.kill()
-        bench.journal.mark("healed")
-    last = bench.emitter(sections=_outbox(durability), count=20)
+        bench.heal()
+    last = bench.emitter(sections=outbox(durability), count=20)
     last.wait_for("done")
     verdict = bench.oracle().wait()
     assert (last.finish(), subscriber.finish()) == (0, 0)
@@ -37,14 +40,13 @@ def test_subscriber_in_the_middle_of_handlers(bench: Bench, table: Table) -> Non
     bench.start_broker()
     bench.subscriber("core_1").finish()
     emitter = bench.emitter(rate=200)
-    count = rounds(3, 60)
+    count = rounds(3, 100)
     for number in range(count):
         subscriber = bench.subscriber("core_1", {"event": "tick", "work": 0.003}, backend=backend(number))
-        before = bench.oracle().handled
-        _until_handled(bench, before + 1)
+        bench.until_handled(1)
         time.sleep(bench.random.uniform(0.0, 0.4))
         subscriber.kill()
-        bench.journal.mark("healed")
+        bench.heal()
     subscriber = bench.subscriber("core_1")
     emitter.ask("one")
     emitter.ask("halt")
@@ -53,13 +55,67 @@ def test_subscriber_in_the_middle_of_handlers(bench: Bench, table: Table) -> Non
     table.add(SUBJECT, "subscriber in the middle of handlers", verdict.check(), rounds=count)
 
 
-def _until_handled(bench: Bench, count: int) -> None:
-    oracle = bench.oracle()
-    end = time.monotonic() + 30
-    while oracle.handled < count:
-        assert time.monotonic() < end, bench.log_of("core_1")
-        time.sleep(0.02)
+@pytest.mark.parametrize("shared", [True, False])
+@both
+def test_broker_that_saves(bench: Bench, table: Table, durability: str, shared: bool) -> None:
+    broker = bench.start_broker(save_every=1)
+    subscriber = bench.subscriber("core_1", {"event": "tick", "options": {"shared": shared}})
+    broker.wait_for_save()
+    emitter = bench.emitter(rate=300, tasks=4, sections=outbox(durability))
+    windows = []
+    count = rounds(2, 50)
+    for _ in range(count):
+        bench.until_handled(50)
+        time.sleep(bench.random.uniform(0.2, 1.5))
+        windows.append(broker.kill())
+        time.sleep(bench.random.uniform(0.0, 3.0))
+        broker.start()
+        bench.heal()
+    bench.until_handled(50)
+    emitter.ask("halt")
+    emitter.wait_for("done")
+    verdict = bench.oracle().wait(windows=windows if durability == "broker" else (), patience=25)
+    assert (emitter.finish(), subscriber.finish()) == (0, 0)
+    case = f"broker that saves each second, durability={durability}, shared={str(shared).lower()}"
+    table.add(SUBJECT, case, verdict.check(), rounds=count)
 
 
-def _outbox(durability: str) -> dict[str, dict[str, object]]:
-    return {} if durability == "broker" else {"outbox": {"durability": durability}}
+def test_broker_that_keeps_nothing(bench: Bench, table: Table) -> None:
+    """Its sessions are gone each time, and with them what it had acknowledged."""
+    broker = bench.start_broker(persistence=False)
+    subscriber = bench.subscriber("core_1", {"event": "tick", "work": 0.002})
+    emitter = bench.emitter(rate=300, tasks=4, sections=outbox("disk"))
+    count = rounds(2, 30)
+    for _ in range(count):
+        bench.until_handled(50)
+        time.sleep(bench.random.uniform(0.2, 1.0))
+        broker.kill()
+        time.sleep(bench.random.uniform(0.0, 3.0))
+        broker.start()
+        bench.heal()
+    bench.until_handled(50)
+    emitter.ask("halt")
+    emitter.wait_for("done")
+    verdict = bench.oracle().wait(patience=25)
+    assert (emitter.finish(), subscriber.finish()) == (0, 0)
+    table.add(SUBJECT, "broker without persistence, durability=disk", verdict.check(), rounds=count)
+
+
+def test_emitter_and_broker_together(bench: Bench, table: Table) -> None:
+    broker = bench.start_broker(save_every=2)
+    subscriber = bench.subscriber()
+    broker.wait_for_save()
+    count = rounds(2, 50)
+    for number in range(count):
+        emitter = bench.emitter(rate=300, tasks=4, sections=outbox("disk"), backend=backend(number))
+        emitter.wait_for("first")
+        time.sleep(bench.random.uniform(0.1, 1.0))
+        emitter.kill()
+        broker.kill()
+        broker.start()
+        bench.heal()
+    last = bench.emitter(sections=outbox("disk"), count=20)
+    last.wait_for("done")
+    verdict = bench.oracle().wait(patience=25)
+    assert (last.finish(), subscriber.finish()) == (0, 0)
+    table.add(SUBJECT, "emitter and broker together, durability=disk", verdict.check(), rounds=count)

@@ -117,6 +117,22 @@ class Bench:
         }
         return self._start("subscriber.py", name, settings, backend, prefix, environment, wait)
 
+    def heal(self) -> None:
+        """Notes that a fault is over."""
+        self.journal.mark("healed")
+
+    def until_handled(self, more: int, patience: float = 30.0) -> None:
+        """Waits until this many more messages are handled than now."""
+        oracle = self.oracle()
+        goal = oracle.handled + more
+        until(lambda: oracle.handled >= goal, patience, f"{goal} messages handled")
+
+    def until_confirmed(self, more: int, patience: float = 30.0) -> None:
+        """Waits until this many more messages are confirmed than now."""
+        oracle = self.oracle()
+        goal = oracle.confirmed + more
+        until(lambda: oracle.confirmed >= goal, patience, f"{goal} messages confirmed")
+
     def oracle(
         self, *, groups: Sequence[Collection[str]] | None = None, ordered: Any = True
     ) -> Oracle:
@@ -151,6 +167,10 @@ class Bench:
             prefix=prefix,
             environment=environment,
         )
+        return self.keep(program, wait)
+
+    def keep(self, program: Program, wait: bool = True) -> Program:
+        """Has a program end with the case; waits until it is ready unless told otherwise."""
         self._programs.append(program)
         if wait:
             program.wait_for("ready")

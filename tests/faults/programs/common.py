@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
-from anyio import to_thread
+import anyio
 
 __all__ = ("commands", "payload_of", "say")
 
@@ -19,11 +19,15 @@ def say(*line: Any) -> None:
 
 async def commands() -> AsyncIterator[list[Any]]:
     """What the test says, until it closes the pipe."""
+    rest = b""
     while True:
-        line = await to_thread.run_sync(sys.stdin.buffer.readline, abandon_on_cancel=True)
-        if not line:
+        await anyio.wait_readable(0)
+        data = os.read(0, 65536)
+        if not data:
             return
-        yield json.loads(line)
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield json.loads(line)
 
 
 def payload_of(emitter: str, number: int, size: int) -> dict[str, Any]:

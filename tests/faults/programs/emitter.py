@@ -2,7 +2,7 @@
 
 Its settings: ``emitter`` (its name), ``records`` (a folder), ``tree`` (settings of purista-fast), ``events`` (name ->
 options of the event), ``start`` (the first number), ``count`` (how many; unset: until told to stop), ``rate`` (a second;
-0: as fast as it goes), ``tasks`` (how many emit at the same time, each its own event in turn), ``size`` (bytes).
+0: as fast as it goes), ``tasks`` (how many emit at the same time), ``size`` (bytes), ``first_packet_id``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 
 from purista_fast import App, Client, Event, PuristaError, connect
 from tests.faults import records
@@ -21,7 +22,7 @@ from tests.faults.programs.common import commands, payload_of, say
 
 
 class Emitter:
-    def __init__(self, what: dict[str, Any], client: Client) -> None:
+    def __init__(self, what: dict[str, Any], client: Client, tasks: TaskGroup) -> None:
         self.what = what
         self.client = client
         self.name: str = what["emitter"]
@@ -32,8 +33,21 @@ class Emitter:
         self.size: int = what.get("size", 120)
         self.rate: float = what.get("rate", 0)
         self.due = time.monotonic()
+        self.live_left = 0
+        self.tasks = tasks
         self.confirmed = 0
         self.failed: dict[str, int] = {}
+
+    def spawn(self, rate: float) -> None:
+        """Emits the event ``live`` beside all else, ``rate`` times a second."""
+        self.live_left = 1
+        self.tasks.start_soon(self.emit_live, rate)
+
+    async def emit_live(self, rate: float) -> None:
+        event = Event("live", Any)
+        while self.live_left:
+            await self.emit(event, next(self.numbers))
+            await anyio.sleep(1 / rate)
 
     async def run(self) -> None:
         async with anyio.create_task_group() as tasks:
@@ -84,21 +98,38 @@ async def obey(emitter: Emitter, stop: anyio.CancelScope) -> None:
             say("one", await emitter.emit(emitter.events[number % len(emitter.events)], number, size))
         elif command == "counts":
             say("counts", {"confirmed": emitter.confirmed, "failed": emitter.failed})
+        elif command == "live":
+            emitter.spawn(words[0])
+            say("live", words[0])
         elif command == "halt":
-            emitter.left = 0
+            emitter.left = emitter.live_left = 0
             say("halt", emitter.confirmed)
         else:
             raise ValueError(f"what is {command!r}?")
-    emitter.left = 0
     stop.cancel()
 
 
+def begin_packet_ids_at(first: int) -> None:
+    """Has each connection begin near the end of the packet ids, so that they wrap soon."""
+    import paho.mqtt.client as paho
+
+    begin = paho.Client.__init__
+
+    def started(client: Any, *arguments: Any, **options: Any) -> None:
+        begin(client, *arguments, **options)
+        client._last_mid = first
+
+    paho.Client.__init__ = started  # type: ignore[method-assign]
+
+
 async def main(what: dict[str, Any]) -> None:
+    if "first_packet_id" in what:
+        begin_packet_ids_at(what["first_packet_id"])
     opened = App(name=what["app"]).serve(overrides=what["tree"]) if "app" in what else connect(overrides=what["tree"])
     async with opened as client:
-        emitter = Emitter(what, client)
-        say("ready", client.instance_id)
         async with anyio.create_task_group() as tasks:
+            emitter = Emitter(what, client, tasks)
+            say("ready", client.instance_id)
             tasks.start_soon(emitter.run)
             tasks.start_soon(obey, emitter, tasks.cancel_scope)
     say("stopped")

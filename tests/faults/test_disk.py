@@ -1,0 +1,198 @@
+"""Disks that are full, read-only, broken or gone, and a damaged file: an error to the caller, never silence."""
+
+from __future__ import annotations
+
+import errno
+import random
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.faults.lab.bench import Bench, until
+from tests.faults.lab.disk import DAMAGES, SmallDisk
+from tests.faults.lab.processes import Program
+from tests.faults.lab.shims import BreakingDisk
+from tests.faults.rounds import backend, rounds
+from tests.faults.settings import outbox
+from tests.faults.table import Table
+
+SUBJECT = "disk"
+ON_DISK = outbox("disk")
+
+
+@pytest.fixture
+def small(bench: Bench) -> Iterator[SmallDisk]:
+    with ExitStack() as stack:
+        disk = SmallDisk(bench.state)
+        stack.callback(disk.close)
+        yield disk
+
+
+def failures(emitter: Program) -> dict[str, int]:
+    counts: dict[str, dict[str, int]] = emitter.ask("counts")
+    return counts["failed"]
+
+
+def until_it_fails(emitter: Program) -> None:
+    before = sum(failures(emitter).values())
+    until(lambda: sum(failures(emitter).values()) > before, 30, "an emit that fails")
+
+
+def finish(bench: Bench, table: Table, case: str, emitter: Program, subscriber: Program, note: str = "") -> None:
+    bench.heal()
+    bench.until_confirmed(20)
+    emitter.ask("halt")
+    emitter.wait_for("done")
+    verdict = bench.oracle().wait(patience=25)
+    failed = failures(emitter)
+    assert (emitter.finish(), subscriber.finish()) == (0, 0)
+    told = ", ".join(f"{count} x {status}" for status, count in sorted(failed.items()))
+    table.add(SUBJECT, case, verdict.check(), note="; ".join(filter(None, [note, told and f"refused: {told}"])))
+
+
+def test_full_of_its_own_messages(bench: Bench, table: Table, small: SmallDisk) -> None:
+    """4 MiB, and no broker: it fills with messages until there is no room; space is free again when they are gone."""
+    broker = bench.start_broker()
+    bench.state = small.folder
+    subscriber = bench.subscriber(sections={"storage": {"state_dir": str(bench.folder / "elsewhere")}})
+    emitter = bench.emitter(tasks=8, size=4000, sections=ON_DISK)
+    emitter.wait_for("first")
+    broker.stop()
+    until_it_fails(emitter)
+    broker.start()
+    finish(bench, table, "4 MiB full of its own messages", emitter, subscriber)
+
+
+def test_full_by_others(bench: Bench, table: Table, small: SmallDisk) -> None:
+    bench.start_broker()
+    subscriber = bench.subscriber(sections={"storage": {"state_dir": str(bench.folder / "elsewhere")}})
+    emitter = bench.emitter(tasks=8, size=1000, rate=300, sections=ON_DISK)
+    emitter.wait_for("first")
+    small.fill()
+    until_it_fails(emitter)
+    small.free()
+    finish(bench, table, "full by other programs", emitter, subscriber)
+
+
+def test_read_only_from_the_start(bench: Bench, table: Table, small: SmallDisk) -> None:
+    """Either it does not start, and says why, or its emits fail."""
+    bench.start_broker()
+    subscriber = bench.subscriber(sections={"storage": {"state_dir": str(bench.folder / "elsewhere")}})
+    small.read_only(True)
+    try:
+        emitter = bench.emitter(tasks=2, rate=50, sections=ON_DISK, wait=False)
+        try:
+            emitter.wait_for("ready")
+        except AssertionError:
+            assert "read-only" in bench.log_of("edge_1").lower(), bench.log_of("edge_1")
+            note = "does not start, and says why"
+        else:
+            until_it_fails(emitter)
+            note = "starts, and its emits fail"
+            assert emitter.ask("counts")["confirmed"] == 0
+            emitter.kill()
+    finally:
+        small.read_only(False)
+    emitter = bench.emitter(tasks=2, rate=50, sections=ON_DISK)
+    finish(bench, table, "read-only from the start", emitter, subscriber, note)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EIO])
+def test_breaks_under_open_files(bench: Bench, table: Table, number: int) -> None:
+    bench.start_broker()
+    subscriber = bench.subscriber(sections={"storage": {"state_dir": str(bench.folder / "elsewhere")}})
+    disk = BreakingDisk(bench.folder, bench.state)
+    count = rounds(1, 20)
+    emitter = bench.emitter(tasks=8, rate=300, sections=ON_DISK, environment=disk.environment)
+    emitter.wait_for("first")
+    for _ in range(count):
+        disk.fail(number)
+        until_it_fails(emitter)
+        # Whatever is confirmed while it is broken was never on disk.
+        before = emitter.ask("counts")["confirmed"]
+        until_it_fails(emitter)
+        until_it_fails(emitter)
+        assert emitter.ask("counts")["confirmed"] == before
+        disk.fail(0)
+        bench.heal()
+        bench.until_confirmed(20)
+    word = {errno.EROFS: "turns read-only", errno.EIO: "breaks (EIO)"}[number]
+    finish(bench, table, f"{word} under open files", emitter, subscriber)
+
+
+def test_removed(bench: Bench, table: Table) -> None:
+    """Somebody deletes the folder: what is confirmed after that must survive a kill -9 all the same."""
+    broker = bench.start_broker()
+    elsewhere = {"storage": {"state_dir": str(bench.folder / "elsewhere")}}
+    subscriber = bench.subscriber(sections=elsewhere)
+    emitter = bench.emitter(tasks=4, rate=200, sections=ON_DISK)
+    emitter.wait_for("first")
+    emitter.ask("halt")
+    emitter.wait_for("done")
+    oracle = bench.oracle()
+    until(lambda: oracle.handled == oracle.confirmed, 30, "all handled")
+    broker.stop()
+    shutil.rmtree(bench.state)
+    answers = [emitter.ask("one") for _ in range(10)]
+    emitter.kill()
+    broker.start()
+    emitter = bench.emitter(tasks=4, rate=200, sections=ON_DISK)
+    note = f"{answers.count(True)} of 10 emits confirmed after it"
+    finish(bench, table, "folder removed, then kill -9", emitter, subscriber, note)
+
+
+@pytest.mark.parametrize("file", ["messages.db", "messages.db-wal"])
+@pytest.mark.parametrize("damage", sorted(DAMAGES))
+def test_damaged(bench: Bench, table: Table, damage: str, file: str) -> None:
+    """It starts, sends what is still readable, says what is not, and goes on."""
+    broker = bench.start_broker()
+    subscriber = bench.subscriber(sections={"storage": {"state_dir": str(bench.folder / "elsewhere")}})
+    count = rounds(1, 10)
+    oracle = bench.oracle()
+    lost = 0
+    for number in range(count):
+        emitter = bench.emitter(tasks=8, sections=ON_DISK, size=300, backend=backend(number))
+        emitter.wait_for("first")
+        broker.stop()
+        bench.until_confirmed(300)
+        if file == "messages.db":
+            # In order, so that all is in the main file.
+            emitter.ask("halt")
+            emitter.wait_for("done")
+            assert emitter.finish() == 0
+        else:
+            emitter.kill()
+        paths = list(bench.state.rglob(file))
+        assert len(paths) == 1, f"{file}: {paths} of {list(bench.state.rglob('*'))}"
+        DAMAGES[damage](paths[0], random.Random(number))
+        broker.start()
+        bench.heal()
+        emitter = bench.emitter(tasks=8, sections=ON_DISK, count=20)
+        emitter.wait_for("done")
+        oracle.settle(quiet=3)
+        assert emitter.finish() == 0
+        verdict = oracle.judge()
+        if len(verdict.lost) > lost:
+            assert "damaged" in bench.log_of("edge_1"), bench.log_of("edge_1")
+            assert list(bench.state.rglob("*damaged*")), list(bench.state.rglob("*"))
+        lost = len(verdict.lost)
+    excused = {key for _, key in verdict.lost}
+    # What comes out of a damaged file may come late, but whole.
+    verdict = bench.oracle(ordered=False).judge(excused=excused)
+    assert subscriber.finish() == 0
+    note = f"{lost} of {verdict.confirmed} were in what could not be read"
+    table.add(SUBJECT, f"{damage} in {file}", verdict.check(), rounds=count, note=note)
+
+
+def test_the_place_of_state(tmp_path: Path) -> None:
+    """The laboratory's own disks do not outlive their case."""
+    disk = SmallDisk(tmp_path / "disk")
+    disk.fill()
+    with pytest.raises(OSError, match="No space left"), (disk.folder / "more").open("wb") as file:
+        file.write(bytes(10_000))
+        file.flush()
+    disk.close()
+    assert not list((tmp_path / "disk").iterdir())
