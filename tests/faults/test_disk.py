@@ -26,7 +26,7 @@ ON_DISK = outbox("disk")
 @pytest.fixture
 def small(bench: Bench) -> Iterator[SmallDisk]:
     with ExitStack() as stack:
-        disk = SmallDisk(bench.state)
+        disk = SmallDisk(bench.state_of("edge_1"))
         stack.callback(disk.close)
         yield disk
 
@@ -56,8 +56,7 @@ def finish(bench: Bench, table: Table, case: str, emitter: Program, subscriber: 
 def test_full_of_its_own_messages(bench: Bench, table: Table, small: SmallDisk) -> None:
     """4 MiB, and no broker: it fills with messages until there is no room; space is free again when they are gone."""
     broker = bench.start_broker()
-    bench.state = small.folder
-    subscriber = bench.subscriber(sections={"storage": {"state_dir": str(bench.folder / "elsewhere")}})
+    subscriber = bench.subscriber()
     emitter = bench.emitter(tasks=8, size=4000, sections=ON_DISK)
     emitter.wait_for("first")
     broker.stop()
@@ -68,7 +67,7 @@ def test_full_of_its_own_messages(bench: Bench, table: Table, small: SmallDisk) 
 
 def test_full_by_others(bench: Bench, table: Table, small: SmallDisk) -> None:
     bench.start_broker()
-    subscriber = bench.subscriber(sections={"storage": {"state_dir": str(bench.folder / "elsewhere")}})
+    subscriber = bench.subscriber()
     emitter = bench.emitter(tasks=8, size=1000, rate=300, sections=ON_DISK)
     emitter.wait_for("first")
     small.fill()
@@ -80,7 +79,7 @@ def test_full_by_others(bench: Bench, table: Table, small: SmallDisk) -> None:
 def test_read_only_from_the_start(bench: Bench, table: Table, small: SmallDisk) -> None:
     """Either it does not start, and says why, or its emits fail."""
     bench.start_broker()
-    subscriber = bench.subscriber(sections={"storage": {"state_dir": str(bench.folder / "elsewhere")}})
+    subscriber = bench.subscriber()
     small.read_only(True)
     try:
         emitter = bench.emitter(tasks=2, rate=50, sections=ON_DISK, wait=False)
@@ -103,8 +102,8 @@ def test_read_only_from_the_start(bench: Bench, table: Table, small: SmallDisk) 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EIO])
 def test_breaks_under_open_files(bench: Bench, table: Table, number: int) -> None:
     bench.start_broker()
-    subscriber = bench.subscriber(sections={"storage": {"state_dir": str(bench.folder / "elsewhere")}})
-    disk = BreakingDisk(bench.folder, bench.state)
+    subscriber = bench.subscriber()
+    disk = BreakingDisk(bench.folder, bench.state_of("edge_1"))
     count = rounds(1, 20)
     emitter = bench.emitter(tasks=8, rate=300, sections=ON_DISK, environment=disk.environment)
     emitter.wait_for("first")
@@ -126,8 +125,7 @@ def test_breaks_under_open_files(bench: Bench, table: Table, number: int) -> Non
 def test_removed(bench: Bench, table: Table) -> None:
     """Somebody deletes the folder: what is confirmed after that must survive a kill -9 all the same."""
     broker = bench.start_broker()
-    elsewhere = {"storage": {"state_dir": str(bench.folder / "elsewhere")}}
-    subscriber = bench.subscriber(sections=elsewhere)
+    subscriber = bench.subscriber()
     emitter = bench.emitter(tasks=4, rate=200, sections=ON_DISK)
     emitter.wait_for("first")
     emitter.ask("halt")
@@ -135,7 +133,7 @@ def test_removed(bench: Bench, table: Table) -> None:
     oracle = bench.oracle()
     until(lambda: oracle.handled == oracle.confirmed, 30, "all handled")
     broker.stop()
-    shutil.rmtree(bench.state)
+    shutil.rmtree(bench.state_of("edge_1"))
     answers = [emitter.ask("one") for _ in range(10)]
     emitter.kill()
     broker.start()
@@ -149,7 +147,7 @@ def test_removed(bench: Bench, table: Table) -> None:
 def test_damaged(bench: Bench, table: Table, damage: str, file: str) -> None:
     """It starts, sends what is still readable, says what is not, and goes on."""
     broker = bench.start_broker()
-    subscriber = bench.subscriber(sections={"storage": {"state_dir": str(bench.folder / "elsewhere")}})
+    subscriber = bench.subscriber()
     count = rounds(1, 10)
     oracle = bench.oracle()
     lost = 0
@@ -165,8 +163,8 @@ def test_damaged(bench: Bench, table: Table, damage: str, file: str) -> None:
             assert emitter.finish() == 0
         else:
             emitter.kill()
-        paths = list(bench.state.rglob(file))
-        assert len(paths) == 1, f"{file}: {paths} of {list(bench.state.rglob('*'))}"
+        paths = list(bench.state_of("edge_1").rglob(file))
+        assert len(paths) == 1, f"{file}: {paths} of {list(bench.state_of("edge_1").rglob('*'))}"
         DAMAGES[damage](paths[0], random.Random(number))
         broker.start()
         bench.heal()
@@ -177,7 +175,7 @@ def test_damaged(bench: Bench, table: Table, damage: str, file: str) -> None:
         verdict = oracle.judge()
         if len(verdict.lost) > lost:
             assert "damaged" in bench.log_of("edge_1"), bench.log_of("edge_1")
-            assert list(bench.state.rglob("*damaged*")), list(bench.state.rglob("*"))
+            assert list(bench.state_of("edge_1").rglob("*damaged*")), list(bench.state_of("edge_1").rglob("*"))
         lost = len(verdict.lost)
     excused = {key for _, key in verdict.lost}
     # What comes out of a damaged file may come late, but whole.

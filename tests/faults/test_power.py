@@ -22,7 +22,7 @@ def test_emitter(bench: Bench, table: Table, tmp_path: Path) -> None:
     """The broker is away: all that is confirmed is on the emitter's disk alone."""
     broker = bench.start_broker()
     subscriber = bench.subscriber()
-    power = Power(bench.state, tmp_path / "shadow")
+    power = Power(bench.state_of("edge_1"), tmp_path / "shadow")
     count = rounds(3, 60)
     for number in range(count):
         options = {"tasks": 4, "rate": 200, "backend": backend(number)}
@@ -43,7 +43,7 @@ def test_emitter(bench: Bench, table: Table, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("durability", ["broker", "disk"])
 def test_emitter_and_broker(bench: Bench, table: Table, tmp_path: Path, durability: str) -> None:
-    disks = [Power(bench.state, tmp_path / "edge"), Power(bench.broker_folder, tmp_path / "core")]
+    disks = [Power(bench.state_of("edge_1"), tmp_path / "edge"), Power(bench.broker_folder, tmp_path / "core")]
     broker = bench.start_broker(save_every=1, environment=disks[1].environment)
     subscriber = bench.subscriber()
     windows = []
@@ -74,7 +74,7 @@ def test_emitter_and_broker(bench: Bench, table: Table, tmp_path: Path, durabili
 def test_subscriber_with_messages_to_retry(bench: Bench, table: Table, tmp_path: Path) -> None:
     """What the broker has an acknowledgement for is on the subscriber's disk alone."""
     bench.start_broker()
-    power = Power(bench.state, tmp_path / "shadow")
+    power = Power(bench.state_of("core_1"), tmp_path / "shadow")
     retry = {"retry": {**QUICK_RETRY["retry"], "attempts": 20}}
     failing = {"event": "tick", "options": retry, "fail_first": 3, "every": 2}
     count = rounds(2, 40)

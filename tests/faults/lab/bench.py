@@ -36,9 +36,8 @@ class Bench:
     def __init__(self, folder: Path, stack: ExitStack, seed: int = 1) -> None:
         self.folder = folder
         self.records = folder / "records"
-        self.state = folder / "state"
         self.broker_folder = folder / "broker"
-        for made in (self.records, self.state, self.broker_folder):
+        for made in (self.records, self.broker_folder, self.state_of("edge_1"), self.state_of("core_1")):
             made.mkdir()
         self.random = random.Random(seed)
         self.journal = Journal(self.records, "test")
@@ -46,6 +45,10 @@ class Bench:
         self._stack = stack
         self._programs: list[Program] = []
         stack.callback(self._end)
+
+    def state_of(self, name: str) -> Path:
+        """Where a program keeps its state: the disk of one machine."""
+        return self.folder / f"state-{name}"
 
     def start_broker(self, **options: Any) -> FaultyBroker:
         """A broker that is stopped at the end; in the core if there is a network."""
@@ -67,7 +70,7 @@ class Bench:
         """Settings of an application; ``sections`` are laid over them."""
         tree: dict[str, Any] = {
             "bridge": {"url": url or self.broker.url, "instance_id": instance, "insecure": True, "keep_alive": 5},
-            "storage": {"state_dir": str(self.state)},
+            "storage": {"state_dir": str(self.state_of(instance))},
         }
         for name, section in sections.items():
             tree[name] = {**tree.get(name, {}), **section}

@@ -18,8 +18,8 @@ from typing import Any
 
 import anyio
 
-import purista_fast
 from purista_fast import App, Client, Context, Event, Service
+from purista_fast.policy import Retry
 from tests.faults import records
 from tests.faults.programs.common import commands, say
 
@@ -28,7 +28,7 @@ def subscribe(service: Service, journal: records.Journal, options: dict[str, Any
     event = options["event"]
     given = dict(options.get("options", {}))
     if "retry" in given:
-        given["retry"] = purista_fast.Retry(**given["retry"])
+        given["retry"] = Retry(**given["retry"])
     attempts: Counter[tuple[str, int]] = Counter()
     work, first, every = options.get("work", 0.0), options.get("fail_first", 0), options.get("every", 1)
     fail, die = set(options.get("fail", ())), set(options.get("die", ()))
