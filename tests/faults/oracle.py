@@ -137,6 +137,16 @@ class Oracle:
         self.read()
         return len(self._who)
 
+    def confirmed_of(self, event: str) -> int:
+        """How many of this name are confirmed by now."""
+        self.read()
+        return sum(key[1] == event for key in self._confirmed)
+
+    def handled_of(self, event: str) -> int:
+        """How many different ones of this name were handled by now."""
+        self.read()
+        return sum(key[1] == event for key in self._who)
+
     def attempts(self, key: Key) -> int:
         """How often a handler was begun with a message."""
         self.read()
@@ -155,12 +165,6 @@ class Oracle:
             if record.event == event:
                 first.setdefault(record.key, record.at - self._attempted[record.key].at)
         return sorted(first.values())
-
-    def span(self, event: str) -> tuple[float, float]:
-        """When the first and the last event of this name was handled, on the monotonic clock."""
-        self.read()
-        times = [record.at for record in self._handled if record.event == event]
-        return min(times), max(times)
 
     def wait(self, *, windows: Iterable[Window] = (), excused: Collection[Key] = (), patience: float = 60.0) -> Verdict:
         """Waits until nothing is missing any more, at most ``patience`` seconds after the last record of any kind."""

@@ -48,7 +48,7 @@ def test_the_emitter_feels_it(bench: Bench, table: Table) -> None:
     """A broker that has fallen silent, and an outbox that holds 500: emits fail with 507, memory stays where it was."""
     broker = bench.start_broker()
     subscriber = bench.subscriber()
-    emitter = bench.emitter(tasks=100, sections=outbox("disk", max_messages=500), size=2000)
+    emitter = bench.emitter(tasks=100, sections=outbox("disk", max_messages=500, hold="2s"), size=2000)
     emitter.wait_for("first")
     broker.freeze()
     until(lambda: "507" in emitter.ask("counts")["failed"], 30, "an emit that fails with 507")
@@ -97,6 +97,7 @@ def test_the_oldest_make_room(bench: Bench, table: Table) -> None:
 def test_sigterm_under_load(bench: Bench, table: Table) -> None:
     """It finishes what it has begun and exits with 0."""
     bench.start_broker()
+    assert bench.subscriber("core_1").finish() == 0
     count = rounds(2, 40)
     emitter = bench.emitter(tasks=50, rate=1000)
     for _ in range(count):

@@ -55,15 +55,15 @@ def test_silence_while_a_backlog_is_sent(bench: Bench, table: Table, network_kin
     bench.start_broker()
     subscriber = bench.subscriber()
     count = rounds(1, 10)
-    size = 20_000 if IS_LONG else 3_000
-    emitter = bench.emitter(at_edge=True, tasks=64, count=None, sections=outbox("disk"), rate=3000)
+    size = 20_000 if IS_LONG else 1_000
+    emitter = bench.emitter(at_edge=True, tasks=64, count=None, sections=outbox("disk"), rate=3000 if IS_LONG else 500)
     for number in range(count):
         net.down()
         bench.until_confirmed(size, 120)
         net.up()
         bench.until_handled(100, 60)
         net.blackhole(True)
-        time.sleep(12 if number % 2 == 0 else 4)
+        time.sleep(9 if number % 2 == 0 else 4)
         net.blackhole(False)
         bench.heal()
         bench.until_handled(size // 2, 120)
