@@ -181,6 +181,5 @@ class Bench:
 
     def _end(self) -> None:
         for program in self._programs:
-            if program.exit_code is None:
-                program.kill()
+            program.kill()
         self.journal.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import subprocess
@@ -25,12 +26,15 @@ class SmallDisk:
         self._run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder))
         self._ballast = folder / "ballast"
 
-    def fill(self, leave: int = 0) -> None:
-        """Fills it with a file of another program, up to ``leave`` bytes."""
-        state = os.statvfs(self.folder)
-        size = state.f_bavail * state.f_frsize - leave
-        with self._ballast.open("ab") as file:
-            file.write(bytes(max(0, size)))
+    def fill(self) -> None:
+        """Fills it with a file of another program, to the last page."""
+        try:
+            with self._ballast.open("ab", buffering=0) as file:
+                while file.write(bytes(PAGE)):
+                    pass
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
 
     def free(self) -> None:
         """Removes that file."""
