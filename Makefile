@@ -9,6 +9,7 @@ SHELL := /bin/sh
 BRIDGE ?= memory://
 SECONDS ?= 15
 FUZZ_SECONDS ?= 120
+SCALE ?= 1
 BENCH ?=
 # Which Python makes the virtual environment; the first that is new enough unless given.
 PYTHON ?=
@@ -16,6 +17,8 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# What `make faults` is compared with; nothing else needs it.
+PEERS := $(VENV)/peers
 BUILT := $(VENV)/.built
 SOURCES := Cargo.toml Cargo.lock pyproject.toml \
 	$(shell find rust -path '*/fuzz' -prune -o -path '*/benches' -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print)
@@ -72,6 +75,13 @@ format: $(INSTALLED) rust ## put Python and Rust into the house style
 	$(BIN)/ruff format .
 	cargo fmt --all
 
+.PHONY: faults
+faults: $(BUILT) $(PEERS)/.installed broker ## prove the promises under faults, about an hour, write docs/faults.md (SCALE=1)
+	$(call need,command -v ip,ip (network namespaces),iproute2)
+	FAULTS=long FAULTS_SCALE="$(SCALE)" FAULTS_PEERS="$(PEERS)/bin/python" FAULTS_TABLE="$(VENV)/faults.json" \
+	  $(BIN)/pytest tests/faults $(ARGS); code=$$?; \
+	FAULTS_SCALE="$(SCALE)" $(BIN)/python -m tests.faults.report "$(VENV)/faults.json" && exit $$code
+
 .PHONY: bench
 bench: $(BUILT) ## measure beside the peers, write benches/results.json (BENCH=A,B1 for some)
 	$(BIN)/python -m benches $(BENCH)
@@ -94,12 +104,17 @@ build: $(INSTALLED) rust ## build the wheel (no paths of this machine in it) and
 	$(BIN)/maturin sdist --out dist
 
 .PHONY: lock
-lock: $(INSTALLED) rust ## resolve requirements/dev.txt and Cargo.lock anew
+lock: $(INSTALLED) rust ## resolve requirements/*.txt and Cargo.lock anew
 	$(BIN)/python requirements/lock.py | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/dev.txt \
 	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 	sed -i '1i # Made by `make lock` from pyproject.toml: what runs and develops purista-fast, with the hashes of every file.' \
 	  requirements/dev.txt
+	$(BIN)/python requirements/lock.py faults | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/faults.txt \
+	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+	sed -i '1i # Made by `make lock` from pyproject.toml: the peers of `make faults`, with the hashes of every file.' \
+	  requirements/faults.txt
 	cargo update
 
 .PHONY: clean
@@ -138,6 +153,11 @@ $(INSTALLED): requirements/dev.txt
 	fi; \
 	test -x $(BIN)/python || "$$found" -m venv $(VENV); \
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(PEERS)/.installed: requirements/faults.txt $(INSTALLED)
+	@test -x $(PEERS)/bin/python || $(BIN)/python -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --require-hashes --requirement requirements/faults.txt
 	@touch $@
 
 $(BUILT): $(INSTALLED) $(SOURCES) | rust

@@ -1,7 +1,12 @@
-"""Prints what pyproject.toml asks for at run time and for development, for `make lock` to resolve."""
+"""Prints what pyproject.toml asks for at run time and for development, or for the group named, for `make lock` to resolve."""
 
+import sys
 import tomllib
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
-print(*project["project"]["dependencies"], *project["dependency-groups"]["dev"], sep="\n")
+groups = project["dependency-groups"]
+if len(sys.argv) > 1:
+    print(*groups[sys.argv[1]], sep="\n")
+else:
+    print(*project["project"]["dependencies"], *groups["dev"], sep="\n")

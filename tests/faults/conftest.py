@@ -36,7 +36,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for line in rows.lines():
             terminalreporter.write_line(line)
     if target := os.environ.get("FAULTS_TABLE"):
-        Path(target).write_text(json.dumps(rows.dump(), indent=1) + "\n")
+        failed = [report.nodeid for report in terminalreporter.stats.get("failed", [])]
+        Path(target).write_text(json.dumps({"rows": rows.dump(), "failed": failed}, indent=1) + "\n")
 
 
 @pytest.fixture

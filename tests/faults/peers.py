@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,18 @@ from typing import Any
 from .lab.bench import Bench
 from .lab.processes import Program
 from .oracle import Verdict
+from .rounds import IS_LONG
 
-__all__ = ("PEERS", "Peer", "configuration", "python_of_peers")
+__all__ = (
+    "PEERS",
+    "Peer",
+    "backlog_before_subscribe",
+    "compare",
+    "configuration",
+    "emitter_killed",
+    "handler_failing",
+    "python_of_peers",
+)
 
 PEERS = {"paho-mqtt": "peer_paho.py", "FastStream": "peer_faststream.py"}
 _QUIET = 3.0
@@ -81,6 +93,24 @@ class Peer:
         return self.bench.keep(Program(PEERS[self.name], settings, log=log, python=python_of_peers()), wait)
 
 
+Case = Callable[[Peer, int], dict[str, Any]]
+
+
+def compare(case: Case, folder: Path, count: int) -> dict[str, dict[str, Any]]:
+    """What each peer comes to in a case; nothing in the short form, which goes without peers."""
+    results: dict[str, dict[str, Any]] = {}
+    for name in PEERS if IS_LONG else ():
+        (own := folder / name).mkdir(parents=True)
+        with ExitStack() as stack:
+            bench = Bench(own, stack)
+            bench.start_broker()
+            try:
+                results[name] = case(Peer(name, bench), count)
+            except AssertionError as error:
+                results[name] = {"note": f"did not come to an end: {str(error).splitlines()[0]}"}
+    return results
+
+
 def emitter_killed(peer: Peer, rounds: int) -> dict[str, Any]:
     """kill -9 at random points."""
     subscriber = peer.subscriber()
@@ -114,8 +144,8 @@ def handler_failing(peer: Peer, count: int) -> dict[str, Any]:
 
 
 def backlog_before_subscribe(peer: Peer, count: int) -> dict[str, Any]:
-    """It waits in the broker while the subscriber is away."""
-    peer.subscriber().finish()
+    """It waits in the broker while the subscriber is away; killed, since FastStream unsubscribes when it stops in order."""
+    peer.subscriber().kill()
     emitter = peer.emitter(count, 1000)
     emitter.wait_for("done", 120)
     peer.bench.heal()

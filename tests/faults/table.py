@@ -44,13 +44,17 @@ class Table:
         note: str = "",
         peers: dict[str, dict[str, Any]] | None = None,
     ) -> None:
-        """Notes what a case came to."""
+        """Notes what a case came to, also if it is bad.
+
+        :raises AssertionError: if a promise was broken.
+        """
         self.rows.append(
             Row(
                 *(subject, case, network, rounds, verdict.confirmed, len(verdict.lost), verdict.in_window),
                 *(verdict.duplicates, round(verdict.recovery, 2), note, peers or {}),
             )
         )
+        verdict.check()
 
     def dump(self) -> list[dict[str, Any]]:
         return [asdict(row) for row in self.rows]

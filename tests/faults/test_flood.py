@@ -15,15 +15,15 @@ MEBIBYTE = 1024 * 1024
 
 
 def test_ten_times_the_capacity(bench: Bench, table: Table) -> None:
-    """A handler of 5 ms gets ten times of what it can take: memory is bounded, and its heartbeats go on."""
+    """A handler of 10 ms gets ten times of what it can take: memory is bounded, and its heartbeats go on."""
     bench.start_broker()
-    slow = {"event": "tick", "work": 0.005}
+    slow = {"event": "tick", "work": 0.01}
     subscriber = bench.subscriber("core_1", slow)
-    emitter = bench.emitter(tasks=100, rate=2000, count=None)
+    emitter = bench.emitter(tasks=100, rate=1000, count=None)
     bench.until_handled(20)
     before = subscriber.memory, emitter.memory
     # Longer than the keep-alive of 5 s and its half again.
-    time.sleep(rounds(9, 60))
+    time.sleep(rounds(8, 60))
     after = subscriber.memory, emitter.memory
     statistics = subscriber.ask("statistics")
     sender = emitter.ask("statistics")
@@ -41,7 +41,7 @@ def test_ten_times_the_capacity(bench: Bench, table: Table) -> None:
     verdict = oracle.wait()
     assert (emitter.finish(), subscriber.finish()) == (0, 0)
     note = f"grown by {grown[0]:.1f} MiB (subscriber), {grown[1]:.1f} MiB (emitter), no reconnect"
-    table.add(SUBJECT, "ten times what a handler can take", verdict.check(), note=note)
+    table.add(SUBJECT, "ten times what a handler can take", verdict, note=note)
 
 
 def test_the_emitter_feels_it(bench: Bench, table: Table) -> None:
@@ -54,7 +54,7 @@ def test_the_emitter_feels_it(bench: Bench, table: Table) -> None:
     until(lambda: "507" in emitter.ask("counts")["failed"], 30, "an emit that fails with 507")
     before = emitter.memory
     confirmed = emitter.ask("counts")["confirmed"]
-    time.sleep(rounds(3, 30))
+    time.sleep(rounds(1, 30))
     grown = (emitter.memory - before) / MEBIBYTE
     assert emitter.ask("counts")["confirmed"] - confirmed <= 500
     assert grown < 16, f"grown by {grown:.1f} MiB"
@@ -67,7 +67,7 @@ def test_the_emitter_feels_it(bench: Bench, table: Table) -> None:
     refused = emitter.ask("counts")["failed"]
     assert (emitter.finish(), subscriber.finish()) == (0, 0)
     note = f"refused: {refused['507']} x 507; grown by {grown:.1f} MiB"
-    table.add(SUBJECT, "an outbox of 500 messages, the broker silent", verdict.check(), note=note)
+    table.add(SUBJECT, "an outbox of 500 messages, the broker silent", verdict, note=note)
 
 
 def test_the_oldest_make_room(bench: Bench, table: Table) -> None:
@@ -91,14 +91,14 @@ def test_the_oldest_make_room(bench: Bench, table: Table) -> None:
     assert len(missing) <= sum(dropped.values()) <= len(missing) + 100, dropped
     verdict = oracle.judge(excused=missing)
     assert (emitter.finish(), subscriber.finish()) == (0, 0)
-    table.add(SUBJECT, "overflow=drop_oldest at 100", verdict.check(), note=f"dropped and counted: {dropped}")
+    table.add(SUBJECT, "overflow=drop_oldest at 100", verdict, note=f"dropped and counted: {dropped}")
 
 
 def test_sigterm_under_load(bench: Bench, table: Table) -> None:
     """It finishes what it has begun and exits with 0."""
     bench.start_broker()
     assert bench.subscriber("core_1").finish() == 0
-    count = rounds(2, 40)
+    count = rounds(1, 40)
     emitter = bench.emitter(tasks=50, rate=1000)
     for _ in range(count):
         subscriber = bench.subscriber("core_1", {"event": "tick", "work": 0.002})
@@ -114,7 +114,7 @@ def test_sigterm_under_load(bench: Bench, table: Table) -> None:
     verdict = bench.oracle().wait()
     assert verdict.duplicates == 0, "what was begun was also acknowledged"
     assert (emitter.finish(), subscriber.finish()) == (0, 0)
-    table.add(SUBJECT, "SIGTERM of the subscriber under load", verdict.check(), rounds=count)
+    table.add(SUBJECT, "SIGTERM of the subscriber under load", verdict, rounds=count)
 
 
 def test_sigterm_of_an_emitter_with_a_backlog(bench: Bench, table: Table) -> None:
@@ -132,4 +132,4 @@ def test_sigterm_of_an_emitter_with_a_backlog(bench: Bench, table: Table) -> Non
     emitter.wait_for("done")
     verdict = bench.oracle().wait()
     assert (emitter.finish(), subscriber.finish()) == (0, 0)
-    table.add(SUBJECT, "a stop of the emitter with a backlog", verdict.check())
+    table.add(SUBJECT, "a stop of the emitter with a backlog", verdict)

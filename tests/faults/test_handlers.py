@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from tests.faults import peers
 from tests.faults.lab.bench import Bench, until
 from tests.faults.rounds import rounds
 from tests.faults.settings import QUICK_RETRY
@@ -23,7 +24,9 @@ def test_a_handler_that_fails_at_first(bench: Bench, table: Table) -> None:
     assert subscriber.ask("statistics")["dead_letters"]["messages"] == 0
     assert (emitter.finish(), subscriber.finish()) == (0, 0)
     note = "each fifth message fails twice"
-    table.add(SUBJECT, "a handler that fails at first", verdict.check(), rounds=count // 5, note=note)
+    others = peers.compare(peers.handler_failing, bench.folder / "peers", count)
+    case = "a handler that fails at first"
+    table.add(SUBJECT, case, verdict, rounds=count // 5, note=note, peers=others)
 
 
 def test_a_handler_that_always_fails_for_some(bench: Bench, table: Table) -> None:
@@ -39,7 +42,7 @@ def test_a_handler_that_always_fails_for_some(bench: Bench, table: Table) -> Non
     until(lambda: subscriber.ask("statistics")["dead_letters"]["messages"] == len(bad), 20, "dead letters")
     assert [oracle.attempts(key) for key in sorted(dead)] == [4] * len(bad)
     assert (emitter.finish(), subscriber.finish()) == (0, 0)
-    table.add(SUBJECT, "a handler that always fails for 4 of 150", verdict.check(), note="4 dead letters")
+    table.add(SUBJECT, "a handler that always fails for 4 of 150", verdict, note="4 dead letters")
 
 
 def test_a_message_that_kills_the_process(bench: Bench, table: Table) -> None:
@@ -71,7 +74,7 @@ def test_a_message_that_kills_the_process(bench: Bench, table: Table) -> None:
     verdict = oracle.wait(excused=excused)
     assert oracle.attempts(("edge_1", "tick", 10)) <= 5
     assert (emitter.finish(), subscriber.finish()) == (0, 0)
-    table.add(SUBJECT, "a message that kills the process", verdict.check(), rounds=lives, note="1 dead letter")
+    table.add(SUBJECT, "a message that kills the process", verdict, rounds=lives, note="1 dead letter")
 
 
 def test_a_slow_handler_holds_nobody_up(bench: Bench, table: Table) -> None:
@@ -96,4 +99,4 @@ def test_a_slow_handler_holds_nobody_up(bench: Bench, table: Table) -> None:
     emitter.ask("one")
     verdict = oracle.wait()
     assert (emitter.finish(), subscriber.finish()) == (0, 0)
-    table.add(SUBJECT, "a slow handler before quick ones, receive maximum 1", verdict.check(), note=f"{took:.1f} s")
+    table.add(SUBJECT, "a slow handler before quick ones, receive maximum 1", verdict, note=f"{took:.1f} s")

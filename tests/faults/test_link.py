@@ -20,7 +20,7 @@ def test_two_seconds_up_three_down(bench: Bench, table: Table, network_kind: str
     bench.start_broker()
     subscriber = bench.subscriber(at_edge=who == "subscriber")
     emitter = bench.emitter(rate=100, tasks=4, at_edge=who == "emitter", backend=backend(who == "emitter"))
-    count = rounds(2, 36)
+    count = rounds(1, 36)
     for _ in range(count):
         time.sleep(2)
         net.down()
@@ -32,7 +32,7 @@ def test_two_seconds_up_three_down(bench: Bench, table: Table, network_kind: str
     emitter.wait_for("done")
     verdict = bench.oracle().wait()
     assert (emitter.finish(), subscriber.finish()) == (0, 0)
-    table.add(SUBJECT, f"2 s up, 3 s down, at the {who}", verdict.check(), rounds=count, network=net.kind)
+    table.add(SUBJECT, f"2 s up, 3 s down, at the {who}", verdict, rounds=count, network=net.kind)
 
 
 def test_long_delay_and_loss(bench: Bench, table: Table, network_kind: str) -> None:
@@ -40,13 +40,13 @@ def test_long_delay_and_loss(bench: Bench, table: Table, network_kind: str) -> N
     bench.start_broker()
     subscriber = bench.subscriber()
     net.shape(delay=0.6, loss=0.02)
-    count = rounds(200, 5000)
+    count = rounds(100, 5000)
     emitter = bench.emitter(count=count, tasks=50, at_edge=True)
     emitter.wait_for("done", 600)
     emitter.ask("one", patience=60)
     verdict = bench.oracle().wait()
     assert (emitter.finish(60), subscriber.finish()) == (0, 0)
-    table.add(SUBJECT, "600 ms each way, 2 % loss each way", verdict.check(), network=net.kind)
+    table.add(SUBJECT, "600 ms each way, 2 % loss each way", verdict, network=net.kind)
 
 
 def test_silence_while_a_backlog_is_sent(bench: Bench, table: Table, network_kind: str) -> None:
@@ -73,4 +73,4 @@ def test_silence_while_a_backlog_is_sent(bench: Bench, table: Table, network_kin
     verdict = bench.oracle().wait()
     assert (emitter.finish(60), subscriber.finish()) == (0, 0)
     case = "half-open while a backlog is sent, durability=disk"
-    table.add(SUBJECT, case, verdict.check(), rounds=count, network=net.kind)
+    table.add(SUBJECT, case, verdict, rounds=count, network=net.kind)
