@@ -1,4 +1,4 @@
-"""Prints what pyproject.toml asks for at run time and for development, or for the group named, for `make lock` to resolve."""
+"""For `make lock`: prints what pyproject.toml asks for to run and to develop, or what the group named asks for."""
 
 import sys
 import tomllib

@@ -152,7 +152,7 @@ class Oracle:
         self.read()
         return sum(record.key == key for record in self._started)
 
-    def keys(self) -> set[Key]:
+    def all_confirmed(self) -> set[Key]:
         """All confirmed messages."""
         self.read()
         return set(self._confirmed)

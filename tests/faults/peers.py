@@ -144,7 +144,7 @@ def handler_failing(peer: Peer, count: int) -> dict[str, Any]:
 
 
 def backlog_before_subscribe(peer: Peer, count: int) -> dict[str, Any]:
-    """It waits in the broker while the subscriber is away; killed, since FastStream unsubscribes when it stops in order."""
+    """It waits in the broker while the subscriber is away: killed, since FastStream's orderly stop unsubscribes."""
     peer.subscriber().kill()
     emitter = peer.emitter(count, 1000)
     emitter.wait_for("done", 120)

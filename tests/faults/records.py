@@ -1,7 +1,7 @@
 """What emitters and subscribers write down about each message, outside of everything that a fault touches.
 
-One line of JSON for each thing that happened, appended by a single write: a process that is killed loses none, and tears
-none.
+One line of JSON for each thing that happened, appended by a single write: a process that is killed loses none, and
+tears none.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ _TITLE = """\
 
 What the MQTT bridge promises ([bridges](bridges.md)) is kept under fault injection, or this page would say so: made by
 `make faults`, the long form of `tests/faults`; a short one runs in `make test`. Processes are real ones and so is
-mosquitto. Each case has the same judge, which knows only what emitters and subscribers wrote down outside of everything
-that a fault touches: an emit before it was tried and after it had returned, a message when its handler began and when it
-had succeeded. After the faults every confirmed emit was handled, nothing was handled that nobody emitted, payloads are
-equal, first deliveries are in order, and a fresh event passes.
+mosquitto. Each case has the same judge, which knows only what emitters and subscribers wrote down outside of all that a
+fault touches: an emit before it was tried and after it had returned, a message when its handler began and when it had
+succeeded. After the faults every confirmed emit was handled, nothing was handled that nobody emitted, payloads are equal,
+first deliveries are in order, and a fresh event passes.
 
 - **confirmed**: emits that had returned without an error.
 - **lost**: confirmed, and not handled in the end, though it should have been.
@@ -33,13 +33,13 @@ equal, first deliveries are in order, and a fresh event passes.
   acknowledged and not saved when it was killed, computed from its last saving.
 - **duplicates**: deliveries of what had been handled already; at least once means sometimes twice.
 - **recovery**: the longest time from the end of a fault until its backlog was handled, in seconds.
-- **network**: `loopback` needs no link; `namespaces+netem` and `namespaces+tun` are two network namespaces, joined by veth
-  with tc netem or, where the kernel has none, by TUN devices and a process that delays, loses and swallows IP packets;
-  `proxy` is a TCP proxy.
+- **network**: `loopback` needs no link; `namespaces+netem` and `namespaces+tun` are two network namespaces, joined by
+  veth with tc netem or, where the kernel has none, by TUN devices and a process that delays, loses and swallows IP
+  packets; `proxy` is a TCP proxy.
 
-A power cut is kill -9 of all, after which each file has what was synced (`fsync`, `fdatasync`) and nothing else, or a random
-part of the pages that were not; its names are those of a strict file system, of one with an ordered journal, or all. Wall
-clocks jump by a library that is preloaded; monotonic clocks go on, as they do in reality.
+A power cut is kill -9 of all, after which each file has what was synced (`fsync`, `fdatasync`) and nothing else, or a
+random part of the pages that were not; its names are those of a strict file system, of one with an ordered journal, or
+all. Wall clocks jump by a library that is preloaded; monotonic clocks go on, as they do in reality.
 """
 
 
@@ -72,9 +72,9 @@ def _peers(rows: list[dict[str, Any]]) -> str:
     names = list(PEERS)
     lines = [
         "## Beside peers\n",
-        "The same machine, broker, judge and rounds; a peer that loses something fails no test. *Handler that fails*: each",
-        "fifth message fails twice, then the cause is mended and the process started anew. *Backlog*: the subscriber",
-        "is killed, and started again when the messages wait for it.\n",
+        "The same machine, broker, judge and rounds; a peer that loses something fails no test. *Handler that fails*:",
+        "each fifth message fails twice, then the cause is mended and the process started anew. *Backlog*: the",
+        "subscriber is killed, and started again when the messages wait for it.\n",
         f"| case | | purista-fast | {' | '.join(names)} |",
         f"|---|---|--:|{'--:|' * len(names)}",
     ]
@@ -85,8 +85,7 @@ def _peers(rows: list[dict[str, Any]]) -> str:
         notes = [str(row["peers"].get(name, {}).get("note", "")) for name in names]
         if any(notes):
             lines.append(f"| {row['case']} | | retried by itself | {' | '.join(notes)} |")
-    for name in names:
-        lines.append(f"\nHow {name} is configured:\n\n```text\n{configuration(name)}\n```")
+    lines += [f"\nHow {name} is configured:\n\n```text\n{configuration(name)}\n```" for name in names]
     return "\n".join(lines) + "\n"
 
 

@@ -84,7 +84,7 @@ def test_it_waits_while_the_set_of_subscriptions_changes(bench: Bench, table: Ta
     bench.heal()
     subscriber = bench.subscriber("core_1", *after)
     oracle = bench.oracle()
-    gone = {key for key in oracle.keys() if key[1] == "gone"}
+    gone = {key for key in oracle.all_confirmed() if key[1] == "gone"}
     assert len(gone) == 100
     emitter = bench.emitter(count=2, events={"extra": {}, "tick": {}})
     emitter.wait_for("done")

@@ -66,7 +66,7 @@ def test_broker_that_saves(bench: Bench, table: Table, durability: str, shared: 
     broker.wait_for_save()
     emitter = bench.emitter(rate=300, tasks=4, sections=outbox(durability))
     windows = []
-    count = rounds(1, 50)
+    count = rounds(1, 25)
     for _ in range(count):
         bench.until_handled(50)
         time.sleep(bench.random.uniform(0.2, 1.5))
@@ -108,7 +108,7 @@ def test_emitter_and_broker_together(bench: Bench, table: Table) -> None:
     broker = bench.start_broker(save_every=2)
     subscriber = bench.subscriber()
     broker.wait_for_save()
-    count = rounds(1, 50)
+    count = rounds(1, 25)
     for number in range(count):
         emitter = bench.emitter(rate=300, tasks=4, sections=outbox("disk"), backend=backend(number))
         emitter.wait_for("first")

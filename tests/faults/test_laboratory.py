@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.lab.disk import SmallDisk
 from tests.faults.lab.network import Network, network
 from tests.faults.lab.power import Names, Power
 from tests.faults.lab.processes import ROOT
@@ -156,7 +157,9 @@ def rows_after_a_power_cut(folder: Path, synchronous: str, names: Names, seed: i
         process.kill()
         committed = 300 + len(process.stdout.read().splitlines())
     power.cut(names=names, seed=seed)
-    read = subprocess.run([sys.executable, "-c", READ, str(root / "rows.db")], capture_output=True, text=True, check=False)
+    read = subprocess.run(
+        [sys.executable, "-c", READ, str(root / "rows.db")], capture_output=True, text=True, check=False
+    )
     return committed, int(read.stdout or 0), read.stderr
 
 
@@ -173,9 +176,9 @@ def test_what_was_not_synced_does_not(tmp_path: Path, names: Names) -> None:
     assert left < committed
 
 
-def test_the_clock_jumps_for_python_and_for_rust(tmp_path: Path) -> None:
+def test_the_clock_jumps_and_the_monotonic_one_does_not(tmp_path: Path) -> None:
     clock = FakeClock(tmp_path)
-    code = "import time; from purista_fast._core import Message; print(time.time(), time.monotonic(), time.gmtime().tm_year)"
+    code = "import time; import purista_fast; print(time.time(), time.monotonic(), time.gmtime().tm_year)"
 
     def look() -> tuple[float, float, int]:
         environment = {**os.environ, **clock.environment, "PYTHONPATH": str(ROOT / "python")}
@@ -235,3 +238,14 @@ for _ in sys.stdin:
         disk.fail(0)
         assert act() == "[0, 0, 0, 0]"
         process.stdin.close()
+
+
+def test_a_small_disk_is_full_and_goes_away(tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path / "disk")
+    try:
+        disk.fill()
+        with (disk.folder / "more").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+            file.write(bytes(10_000))
+    finally:
+        disk.close()
+    assert not list((tmp_path / "disk").iterdir())

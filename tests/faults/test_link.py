@@ -20,7 +20,7 @@ def test_two_seconds_up_three_down(bench: Bench, table: Table, network_kind: str
     bench.start_broker()
     subscriber = bench.subscriber(at_edge=who == "subscriber")
     emitter = bench.emitter(rate=100, tasks=4, at_edge=who == "emitter", backend=backend(who == "emitter"))
-    count = rounds(1, 36)
+    count = rounds(1, 24)
     for _ in range(count):
         time.sleep(2)
         net.down()
@@ -54,7 +54,7 @@ def test_silence_while_a_backlog_is_sent(bench: Bench, table: Table, network_kin
     net = bench.link(network_kind)
     bench.start_broker()
     subscriber = bench.subscriber()
-    count = rounds(1, 10)
+    count = rounds(1, 6)
     size = 20_000 if IS_LONG else 1_000
     emitter = bench.emitter(at_edge=True, tasks=64, count=None, sections=outbox("disk"), rate=3000 if IS_LONG else 500)
     for number in range(count):

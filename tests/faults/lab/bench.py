@@ -136,9 +136,7 @@ class Bench:
         goal = oracle.confirmed + more
         until(lambda: oracle.confirmed >= goal, patience, f"{goal} messages confirmed")
 
-    def oracle(
-        self, *, groups: Sequence[Collection[str]] | None = None, ordered: Any = True
-    ) -> Oracle:
+    def oracle(self, *, groups: Sequence[Collection[str]] | None = None, ordered: Any = True) -> Oracle:
         """The judge of what is written by now."""
         return Oracle(self.records, groups=groups, ordered=ordered)
 

@@ -1,4 +1,4 @@
-"""Two network namespaces, joined by veth with tc netem or, where the kernel has none, by two TUN devices and a process."""
+"""Two network namespaces, joined by veth with tc netem or, where a kernel has none, by TUN devices and a process."""
 
 from __future__ import annotations
 
@@ -97,11 +97,9 @@ class NetemNetwork(_Namespaces):
 
     def __init__(self, pair: Pair) -> None:
         super().__init__(pair)
-        subprocess.run(
-            ["ip", "link", "add", "wire", "netns", pair.edge_name, "type", "veth"]
-            + ["peer", "name", "wire", "netns", pair.core_name],
-            check=True,
-        )
+        other = ["peer", "name", "wire", "netns", pair.core_name]
+        command = ["ip", "link", "add", "wire", "netns", pair.edge_name, "type", "veth", *other]
+        subprocess.run(command, check=True)
         self._address()
         self._delay, self._loss = 0.0, 0.0
         self._apply(0.0)
@@ -120,7 +118,7 @@ class NetemNetwork(_Namespaces):
 
 
 class TunNetwork(_Namespaces):
-    """A TUN device in each namespace, and a process of ours that carries the packets (:mod:`tests.faults.lab.carrier`)."""
+    """A TUN device in each namespace, and a process that carries the packets (:mod:`tests.faults.lab.carrier`)."""
 
     kind = "namespaces+tun"
     _device = "wire0"

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,8 @@ class Program:
         """Has it stop in order; its exit code."""
         assert self._process.stdin is not None
         if not self._process.stdin.closed:
-            try:
+            with suppress(BrokenPipeError):  # it has ended already
                 self._process.stdin.close()
-            except BrokenPipeError:
-                pass  # it has ended already
         return self.wait(patience)
 
     def wait(self, patience: float = PATIENCE) -> int:
@@ -134,10 +133,8 @@ class Program:
         self._reader.join(PATIENCE)
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
-            try:
+            with suppress(BrokenPipeError):  # what was to be written has no reader any more
                 stream.close()
-            except BrokenPipeError:
-                pass  # what was to be written has no reader any more
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -29,7 +29,9 @@ def shim(name: str) -> Path:
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except FileNotFoundError:
-        raise RuntimeError("cc is not installed; the fault cases need a C compiler: apt install gcc libc6-dev") from None
+        raise RuntimeError(
+            "cc is not installed; the fault cases need a C compiler: apt install gcc libc6-dev"
+        ) from None
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"{source.name} does not compile:\n{error.stderr}") from None
     return target

@@ -1,8 +1,8 @@
 """Emits numbered events, and writes down each attempt, confirmation and failure; ends when its input does.
 
 Its settings: ``emitter`` (its name), ``records`` (a folder), ``tree`` (settings of purista-fast), ``events`` (name ->
-options of the event), ``start`` (the first number), ``count`` (how many; unset: until told to stop), ``rate`` (a second;
-0: as fast as it goes), ``tasks`` (how many emit at the same time), ``size`` (bytes), ``first_packet_id``.
+options of the event), ``start`` (the first number), ``count`` (how many; unset: until told to stop), ``rate`` (a
+second; 0: as fast as it goes), ``tasks`` (how many emit at the same time), ``size`` (bytes), ``first_packet_id``.
 """
 
 from __future__ import annotations
@@ -126,12 +126,11 @@ async def main(what: dict[str, Any]) -> None:
     if "first_packet_id" in what:
         begin_packet_ids_at(what["first_packet_id"])
     # An application without services: unlike a client of connect() it has a name of its own to come back under.
-    async with App(name="Edge").serve(overrides=what["tree"]) as client:
-        async with anyio.create_task_group() as tasks:
-            emitter = Emitter(what, client, tasks)
-            say("ready", client.instance_id)
-            tasks.start_soon(emitter.run)
-            tasks.start_soon(obey, emitter, tasks.cancel_scope)
+    async with App(name="Edge").serve(overrides=what["tree"]) as client, anyio.create_task_group() as tasks:
+        emitter = Emitter(what, client, tasks)
+        say("ready", client.instance_id)
+        tasks.start_soon(emitter.run)
+        tasks.start_soon(obey, emitter, tasks.cancel_scope)
     say("stopped")
 
 

@@ -34,9 +34,7 @@ def client_of(what: dict[str, Any]) -> paho.Client:
     session = Properties(PacketTypes.CONNECT)
     session.SessionExpiryInterval = 3600
     session.ReceiveMaximum = 100
-    client.connect_async(
-        what["host"], what["port"], keepalive=5, clean_start=False, properties=session
-    )  # durable
+    client.connect_async(what["host"], what["port"], keepalive=5, clean_start=False, properties=session)  # durable
     # [end]
     return client
 
@@ -85,7 +83,7 @@ def subscribe(what: dict[str, Any]) -> None:
         try:
             handle(json.loads(message.payload))
         except RuntimeError as error:
-            # Not acknowledged: the broker sends it once more, after the next connect. Raised, it would end paho's thread.
+            # Not acknowledged: it comes again, after the next connect. Raised, it would end paho's thread.
             print(error, file=sys.stderr)
         else:
             client.ack(message.mid, message.qos)

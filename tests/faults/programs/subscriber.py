@@ -1,9 +1,10 @@
 """Handles numbered events, and writes down each; ends when its input does.
 
 Its settings: ``consumer`` (its name), ``records`` (a folder), ``tree`` (settings of purista-fast), ``service``, and
-``subscriptions``: a list of tables with ``event``, ``name``, ``options`` of the subscription (``retry`` as a table), and
-how the handler behaves: ``work`` (seconds that it takes), ``fail_first`` (how many attempts of each message fail),
-``fail`` (numbers that always fail), ``die`` (numbers that kill the process), ``every`` (only each n-th number behaves so).
+``subscriptions``: a list of tables with ``event``, ``name``, ``options`` of the subscription (``retry`` as a table),
+and how the handler behaves: ``work`` (seconds that it takes), ``fail_first`` (how many attempts of each message fail),
+``fail`` (numbers that always fail), ``die`` (numbers that kill the process), ``every`` (only each n-th number behaves
+so).
 """
 
 from __future__ import annotations
