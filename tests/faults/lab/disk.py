@@ -61,15 +61,14 @@ class SmallDisk:
 
 def torn_tail(path: Path, chance: random.Random) -> None:
     """The last write reached the disk in part."""
-    size = path.stat().st_size
-    os.truncate(path, max(1, size - chance.randrange(1, min(size, PAGE))))
+    os.truncate(path, _live(path) - chance.randrange(1, PAGE))
 
 
 def flipped_bits(path: Path, chance: random.Random) -> None:
     """Three bits anywhere but in the first page."""
     data = bytearray(path.read_bytes())
     for _ in range(3):
-        data[chance.randrange(min(PAGE, len(data) // 2), len(data))] ^= 1 << chance.randrange(8)
+        data[chance.randrange(PAGE, _live(path))] ^= 1 << chance.randrange(8)
     path.write_bytes(data)
 
 
@@ -77,21 +76,33 @@ def zeroed_pages(path: Path, chance: random.Random) -> None:
     """Two pages of zeros."""
     data = bytearray(path.read_bytes())
     for _ in range(2):
-        page = chance.randrange(max(1, len(data) // PAGE))
-        data[page * PAGE : (page + 1) * PAGE] = bytes(len(data[page * PAGE : (page + 1) * PAGE]))
+        page = chance.randrange(_live(path) // PAGE)
+        data[page * PAGE : (page + 1) * PAGE] = bytes(PAGE)
     path.write_bytes(data)
 
 
 def truncated_file(path: Path, chance: random.Random) -> None:
     """Half of it is gone."""
-    os.truncate(path, path.stat().st_size // 2)
+    os.truncate(path, _live(path) // 2)
 
 
-def flipped_header(path: Path, chance: random.Random) -> None:
+def damaged_header(path: Path, chance: random.Random) -> None:
     """The file says that it is something else."""
     data = bytearray(path.read_bytes())
-    data[chance.randrange(min(16, len(data)))] ^= 0xFF
+    data[chance.randrange(16)] ^= 0xFF
     path.write_bytes(data)
+
+
+def _live(path: Path) -> int:
+    """How many bytes of a file are in use: SQLite writes its log over the last one, whose rest lies behind it."""
+    data = path.read_bytes()
+    if not path.name.endswith("-wal"):
+        return len(data)
+    page, salts = int.from_bytes(data[8:12], "big"), data[16:24]
+    at = 32
+    while data[at + 8 : at + 16] == salts:
+        at += 24 + page
+    return at
 
 
 DAMAGES: dict[str, Callable[[Path, random.Random], None]] = {
@@ -99,5 +110,5 @@ DAMAGES: dict[str, Callable[[Path, random.Random], None]] = {
     "flipped bits": flipped_bits,
     "zeroed pages": zeroed_pages,
     "truncated file": truncated_file,
-    "damaged header": flipped_header,
+    "damaged header": damaged_header,
 }
