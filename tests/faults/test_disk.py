@@ -150,7 +150,7 @@ KNOWN = {
     ("zeroed pages", "messages.db-wal"),
     ("damaged header", "messages.db-wal"),
 }
-"""SQLite takes the first bad frame for the end of its log, and nobody looks at what lies behind it: lost and not said."""
+"""SQLite takes the first bad frame for the end of its log, and nobody looks behind it: lost, and not said."""
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,28 @@ def test_broker_that_keeps_nothing(bench: Bench, table: Table) -> None:
     table.add(SUBJECT, "broker without persistence, durability=disk", verdict, rounds=count)
 
 
+def test_emitter_is_back_before_the_subscriber(bench: Bench, table: Table) -> None:
+    """The broker has forgotten the shared subscription, and the subscriber, a moment later, makes it anew."""
+    broker = bench.start_broker()
+    subscriber = bench.subscriber()
+    emitter = bench.emitter(rate=300, tasks=4, sections=outbox("disk"))
+    emitter.wait_for("first")
+    broker.stop()
+    bench.until_confirmed(100)
+    emitter.kill()
+    subscriber.kill()
+    broker.start()
+    bench.heal()
+    emitter = bench.emitter(count=20, sections=outbox("disk"))
+    emitter.wait_for("done")
+    time.sleep(1)
+    subscriber = bench.subscriber()
+    emitter.ask("one")
+    verdict = bench.oracle().wait(patience=10)
+    assert (emitter.finish(), subscriber.finish()) == (0, 0)
+    table.add(SUBJECT, "all, and the emitter is back first, durability=disk", verdict)
+
+
 def test_emitter_and_broker_together(bench: Bench, table: Table) -> None:
     broker = bench.start_broker(save_every=2)
     subscriber = bench.subscriber()

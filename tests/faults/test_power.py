@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.lab.bench import Bench
+from tests.faults.lab.bench import Bench, until
 from tests.faults.lab.power import Names, Power
 from tests.faults.rounds import backend, rounds
 from tests.faults.settings import QUICK_RETRY, outbox
@@ -33,6 +33,7 @@ def test_emitter(bench: Bench, table: Table, tmp_path: Path) -> None:
         emitter.kill()
         power.cut(names=NAMES[number % 3], seed=None if number % 2 else number)
         broker.start()
+        until(lambda: subscriber.ask("statistics")["connected"], 30, "the subscriber is back")
         bench.heal()
     last = bench.emitter(sections=ON_DISK, count=20, environment=power.environment)
     last.wait_for("done")
@@ -57,11 +58,11 @@ def test_emitter_and_broker(bench: Bench, table: Table, tmp_path: Path, durabili
             broker.wait_for_save()
         time.sleep(bench.random.uniform(0.3, 1.5))
         emitter.kill()
-        _, until = broker.kill()
+        _, killed = broker.kill()
         for disk in disks:
             disk.cut(names=NAMES[1 + number % 2], seed=None if number % 2 else number)
         # What the broker has now is what the cut left to it, and as old as that.
-        windows.append((broker.last_save(), until))
+        windows.append((broker.last_save(), killed))
         broker.start()
         bench.heal()
     last = bench.emitter(sections=outbox(durability), count=20, environment=disks[0].environment)
