@@ -58,11 +58,14 @@ class _Client(paho.Client):
     def _handle_publish(self) -> MQTTErrorCode:
         # paho copies all that follows for each property, the payload included, and makes objects of ten thousand.
         found: dict[str, Any] = self._in_packet  # type: ignore[assignment] # a dictionary of several types
+        # paho keeps QoS 2, which nobody has asked for, for later.
+        if found["command"] & 0x06 != 0x04:
+            with contextlib.suppress(IndexError):  # paho refuses it
+                found["packet"], self.payload = trim(found["command"], found["packet"], self.max_payload)
         try:
-            found["packet"], self.payload = trim(found["command"], found["packet"], self.max_payload)
-        except IndexError:
-            self.payload = None  # paho refuses it
-        return super()._handle_publish()
+            return super()._handle_publish()
+        finally:
+            self.payload = None
 
     def _create_socket(self) -> Any:
         return self.ready
