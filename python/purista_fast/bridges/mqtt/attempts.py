@@ -106,7 +106,7 @@ class Attempts:
 
     async def _end(self, item: Item) -> None:
         """It has been handled."""
-        lane, seq = item.lane, await self._spool.settle(item)
+        lane, seq = item.lane, await self._spool.shelf.settle(item)
         lane.items.pop(item, None)
         if lane.seen is not None and item.key not in lane.seen:
             key = item.key
@@ -129,7 +129,7 @@ class Attempts:
 
     async def _try_later(self, item: Item, pause: float, error: str) -> None:
         """It has failed, and is tried again after a pause (in seconds)."""
-        lane, seq, due = item.lane, await self._spool.settle(item), self._spool.now() + pause
+        lane, seq, due = item.lane, await self._spool.shelf.settle(item), self._spool.now() + pause
         lane.items.pop(item, None)
         if seq:
             self._spool.postpone(seq, item.attempts, due, error, lane)
@@ -141,7 +141,7 @@ class Attempts:
 
     async def _bury(self, item: Item, error: str) -> None:
         """It has failed for the last time."""
-        lane, seq, key = item.lane, await self._spool.settle(item), item.key
+        lane, seq, key = item.lane, await self._spool.shelf.settle(item), item.key
         letter = letter_of("subscription", lane.label, item.message, item.attempts, error)
         lane.remember(key)
 

@@ -9,21 +9,22 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from ..._core import Address, Message, new_id
+from ..._core import Address, Message
 from ...config import Settings
 from ...errors import BridgeError, DefinitionError, StatusCode, UnhandledError
 from ...policy import DEFAULT_KEEPING, Keeping
 from ..base import Capability, Consumer, Endpoint, Request
-from ..deadline import limiter
-from ..messages import command_message, logger, response_message, subscription_error, timeout_message
-from ..routes import Route, names
+from ..messages import subscription_error
+from ..routes import names
 from ..workers import Workers
+from .aside import Aside
 from .broker import Broker
 from .calls import Calls
 from .control import Control
 from .intake import Intake
 from .lanes import Item
 from .link import Refused
+from .local import Local
 from .properties import event_expiry
 from .publisher import Outgoing, Publisher
 from .retire import Retired, Retirement
@@ -39,9 +40,6 @@ __all__ = ("MqttBridge",)
 
 _NEWS = 1.0
 """After how many seconds without a connection nobody waits any more to tell what is new of a service."""
-_ASIDE = 1000
-"""How many messages that nobody waits for may be under way."""
-_ECHOES = 10_000
 
 
 class MqttBridge:
@@ -71,7 +69,8 @@ class MqttBridge:
         )
         self._workers = Workers(self._run)
         self._intake = Intake(bridge.prefix)
-        self._calls = Calls(self._publisher, bridge.prefix, self._send_aside)
+        self._aside = Aside(self._publish_aside)
+        self._calls = Calls(self._publisher, bridge.prefix, self._aside.report)
         self._serving = Serving(
             self.instance_id,
             self._publisher,
@@ -83,11 +82,15 @@ class MqttBridge:
             message_expiry=bridge.message_expiry,
         )
         self._store = (
-            Store(settings, self._state, self._publisher, self._workers, self._intake, self._send_event)
+            Store(settings, self._state, self._publisher, self._workers, self._intake, self._aside.event)
             if self._state
             else None
         )
+        self._aside.outbox = self._serving.outbox = self._store.outbox if self._store else None
+        if self._store is None:
+            self.capabilities = frozenset({"shared", "remote"})
         self._events = self._store.events if self._store else None
+        self._local = Local(bridge, self.instance_id, self._serving, self._workers, self._publisher, self._aside)
         self._rivals = Rivals(self._broker, self.instance_id, bridge.prefix, timeout=bridge.connect_timeout)
         self._sessions = Sessions(bridge, self._broker, self.instance_id, self._rivals)
         self._control = Control(
@@ -101,17 +104,12 @@ class MqttBridge:
             workers=self._workers,
             outbox=self._store.outbox if self._store else None,
             before_publishing=self._sessions.subscriptions_first,
-            send_aside=self._send_aside,
+            echoes=self._local.echoes,
+            send_aside=self._aside.report,
         )
         self._subscribers: list[Address] = []
-        self._routes: dict[Address, Route | None] = {}
-        self._tasks: TaskGroup | None = None
         self._is_draining = False
         self._retirement: Retirement | None = None
-        self._aside = 0
-        self._lost_aside = 0
-        self._lost_events = 0
-        self._timeouts = 0
 
     def serve(self, endpoint: Endpoint) -> None:
         """Adds a command; see :class:`EventBridge`."""
@@ -129,8 +127,8 @@ class MqttBridge:
 
     async def start(self, tasks: TaskGroup) -> None:
         """Connects; see :class:`EventBridge`."""
-        self._tasks = tasks
-        self._limited = limiter(self._on_timeout)
+        self._aside.start(tasks)
+        self._local.start()
         if self._state is not None:
             self._state.lock()
         try:
@@ -154,16 +152,8 @@ class MqttBridge:
         """Runs a command here if it is served here, else through the broker; see :class:`EventBridge`."""
         if self._is_draining:
             raise UnhandledError(StatusCode.SERVICE_UNAVAILABLE, "the application is stopping")
-        receiver = request.receiver
-        try:
-            route = self._routes[receiver]
-        except KeyError:
-            route = self._routes[receiver] = self._route(receiver)
-        if route is None:
-            return self._calls.invoke(request)
-        if route.endpoint.success_event is not None:
-            return self._invoke_and_tell(route.endpoint, request)
-        return self._limited(route.endpoint.execute(request), request)
+        route = self._local.find(request.receiver)
+        return self._calls.invoke(request) if route is None else self._local.invoke(route, request)
 
     async def emit(self, message: Message, timeout: float | None = None, keeping: Keeping = DEFAULT_KEEPING) -> None:
         """Hands an event to the broker, or keeps it on disk; see :class:`EventBridge`.
@@ -198,11 +188,11 @@ class MqttBridge:
         interest = self._add(dataclasses.replace(consumer, shared=False, drop_oldest=True), None)
 
         async def remove() -> None:
-            self._routes.clear()
+            self._local.forget_routes()
             self._workers.remove(interest.queue)
             await self._control.untap(interest)
 
-        self._routes.clear()
+        self._local.forget_routes()
         try:
             await self._control.tap(interest)
         except BaseException as error:
@@ -219,7 +209,7 @@ class MqttBridge:
             self._store.events.is_draining = self._store.spool.is_draining = True
             self._store.spool.attempts.leave()
         self._serving.is_draining = True
-        self._routes.clear()
+        self._local.forget_routes()
         with anyio.move_on_after(timeout):
             await self._control.drain()
             await self._serving.wait_until_idle()
@@ -263,11 +253,11 @@ class MqttBridge:
             "reconnects": self._sessions.reconnects,
             **self._publisher.statistics(),
             "pending_invocations": len(self._calls),
-            "timeouts": self._calls.timeouts + self._timeouts,
+            "timeouts": self._calls.timeouts + self._local.timeouts,
             "late_answers": self._calls.late,
             **self._serving.statistics(),
-            "lost_success_events": self._lost_events,
-            "lost_reports": self._lost_aside,
+            "lost_success_events": self._aside.lost_events,
+            "lost_reports": self._aside.lost_reports,
             "rejected": dict(self._intake.rejected),
             **(self._store.statistics() if self._store else {}),
             "subscriptions": self._workers.statistics(),
@@ -314,7 +304,7 @@ class MqttBridge:
     def _report(self, consumer: Consumer, message: Message, error: Exception, fate: str) -> None:
         report = subscription_error(consumer, message, error, fate)
         if message.message_type != "infoSubscriptionError":
-            self._send_aside(report)
+            self._aside.report(report)
 
     # --- publishing
 
@@ -322,82 +312,5 @@ class MqttBridge:
         longest = self._settings.message_expiry
         return Outgoing(message, self._settings.prefix, lambda: event_expiry(message, longest, longest), again=True)
 
-    def _send_aside(self, message: Message) -> None:
-        """Publishes a message that nobody waits for."""
-        if self._aside >= _ASIDE or self._tasks is None:
-            self._lost_aside += 1
-            return
-        self._aside += 1
-        self._tasks.start_soon(self._emit_aside, message)
-
-    def _send_event(self, message: Message) -> None:
-        """Publishes an event that nobody waits for."""
-        assert self._store is not None
-        try:
-            self._store.outbox.begin(message, DEFAULT_KEEPING)
-        except UnhandledError as error:
-            self._lost_events += 1
-            logger.error("event %r was not sent: %s", message.event_name, error)
-
-    async def _emit_aside(self, message: Message) -> None:
-        try:
-            await self.emit(message, self._settings.queue_timeout)
-        except UnhandledError as error:
-            self._lost_aside += 1
-            logger.warning("%s was not sent: %s", message.message_type, error)
-        finally:
-            self._aside -= 1
-
-    # --- commands that are served here
-
-    def _route(self, receiver: Address) -> Route | None:
-        """How a command runs here; ``None`` if it goes through the broker."""
-        endpoint = self._serving.endpoints.get(Address(*names(receiver)))
-        if endpoint is None or receiver.instance_id not in (None, self.instance_id):
-            return None
-        if self._serving.is_draining:
-            # What still runs here may need it, and from the broker it would not come any more.
-            return Route(endpoint, self._workers.dispatcher.could_match)
-        if self._settings.local_commands == "broker":
-            return None
-        route = Route(endpoint, self._workers.dispatcher.could_match)
-        told = route.success_is_seen and endpoint.success_event is None
-        return None if route.command_is_seen or route.error_is_seen or told else route
-
-    async def _invoke_and_tell(self, endpoint: Endpoint, request: Request) -> bytes:
-        """Runs a command here whose success is an event."""
-        command = request.message = command_message(request, new_id())
-        request.reply = None  # the result is seen by others than the caller: the command itself must check it
-        data = await self._limited(endpoint.execute(request), request)
-        response = response_message(command, endpoint.address, data, endpoint.success_event)
-        echoes = self._control.echoes
-        if len(echoes) >= _ECHOES:
-            echoes.pop(next(iter(echoes)))
-        echoes[response.correlation_id or ""] = None
-        # The answer is decided: what becomes of its event changes nothing.
-        try:
-            await self._tell(response, endpoint.keeping)
-        except UnhandledError as error:
-            self._lost_events += 1
-            logger.error("%s (event %s) was not queued: %s", response.message_type, response.event_name, error)
-        return data
-
-    async def _tell(self, event: Message, keeping: Keeping) -> None:
-        """Publishes a success event; its acknowledgement is waited for only where it has to be on disk."""
-        if self._store is None:
-            entry = self._outgoing(event)
-            entry.on_settled = self._told
-            self._publisher.post(entry)
-        else:
-            entry = self._store.outbox.begin(event, keeping)
-        await self._publisher.admitted(entry, self._settings.queue_timeout)
-
-    def _told(self, entry: Outgoing) -> None:
-        error = entry.error()
-        if error is not None:
-            self._lost_events += 1
-            logger.error("the success event %s was refused: %s", entry.message.event_name, error)
-
-    def _on_timeout(self, request: Request) -> None:
-        self._timeouts += 1
-        self._send_aside(timeout_message(request))
+    async def _publish_aside(self, message: Message) -> None:
+        await self.emit(message, self._settings.queue_timeout)

@@ -40,12 +40,11 @@ class Control:
         outbox: Outbox | None,
         rivals: Rivals,
         before_publishing: Callable[[], Awaitable[None]],
+        echoes: dict[str, None],
         send_aside: Callable[[Message], None],
     ) -> None:
         self.ignored: Counter[str] = Counter()
         """How many messages for this instance were neither commands nor answers, by type."""
-        self.echoes: dict[str, None] = {}
-        """Correlation ids of own success events, which come back as answers that nobody waits for."""
         self._instance_id = instance_id
         self._publisher = publisher
         self._intake = intake
@@ -55,6 +54,7 @@ class Control:
         self._outbox = outbox
         self._rivals = rivals
         self._before_publishing = before_publishing
+        self._echoes = echoes
         self._send_aside = send_aside
         self._taps = Table()
         self._own = Table()
@@ -137,7 +137,7 @@ class Control:
             # Another instance id may look the same as a topic level.
             self._intake.reject("for another instance", topic_of(arrived), repr(message))
         elif kind in _ANSWERS:
-            if self.echoes.pop(message.correlation_id or "", self) is self:
+            if self._echoes.pop(message.correlation_id or "", self) is self:
                 self._calls.answer(message)
         elif (answer := self._rivals.answer(message)) is not None:
             self._send_aside(answer)

@@ -33,7 +33,19 @@ class Delivery:
 class Item:
     """A message for one subscription, in memory."""
 
-    __slots__ = ("again", "attempts", "delivery", "due", "is_parked", "is_running", "lane", "message", "seq", "storing")
+    __slots__ = (
+        "again",
+        "attempts",
+        "delivery",
+        "due",
+        "is_parked",
+        "is_running",
+        "lane",
+        "message",
+        "seq",
+        "size",
+        "storing",
+    )
 
     def __init__(self, lane: Lane, message: Message, delivery: Delivery | None, seq: int = 0) -> None:
         self.lane = lane
@@ -42,6 +54,8 @@ class Item:
         """What is to be acknowledged for it; nothing if it has come from disk, or is there now."""
         self.seq = seq
         """Its number on disk; 0 if it is not there."""
+        self.size = 0
+        """What it takes there, in bytes."""
         self.attempts = 0
         self.due = 0.0
         self.again = False

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -14,13 +13,14 @@ from anyio.abc import TaskGroup
 from ..._core import Message
 from ...config import OutboxSettings
 from ...errors import StatusCode, UnhandledError
-from ...policy import Keeping, Overflow
+from ...policy import Keeping
 from ...storage import outbox as table
 from ...storage.clock import Moment
 from ...storage.database import Database, StorageError
 from ...storage.outbox import Row
 from ..messages import logger
 from .backlog import Backlog
+from .emission import Event, FullError
 from .graveyard import Graveyard
 from .link import Link
 from .marker import Marker
@@ -76,7 +76,7 @@ class Outbox:
             dropped=self._dropped,
             refused=self._refused,
         )
-        self._sent: OrderedDict[_Event, float] = OrderedDict()
+        self._sent: OrderedDict[Event, float] = OrderedDict()
         """Events that are only in memory, with the time from which on they are."""
         self._stirred = anyio.Event()
         self._drops: Counter[str] = Counter()
@@ -149,7 +149,7 @@ class Outbox:
         try:
             with anyio.fail_after(self._emit_timeout):
                 await event.confirmed.wait()
-            while isinstance(event.failure, _FullError) and event.overflow == "block":
+            while isinstance(event.failure, FullError) and event.overflow == "block":
                 if not await self._room.wait(event.row.size, timeout):
                     break
                 event.failure, event.confirmed = None, anyio.Event()
@@ -199,13 +199,13 @@ class Outbox:
         oldest = self.backlog.oldest or self._oldest
         return self._database.clock.age(oldest) if oldest is not None and self._room.messages else None
 
-    def _event(self, message: Message, keeping: Keeping) -> _Event:
+    def _event(self, message: Message, keeping: Keeping) -> Event:
         since = self._database.clock.now()
-        event = _Event(message, self._prefix, keeping, self._settings, since, self.backlog.expiry(since))
+        event = Event(message, self._prefix, keeping, self._settings, since, self.backlog.expiry(since))
         self._publisher.check_size(event)
         return event
 
-    def _begin(self, event: _Event) -> None:
+    def _begin(self, event: Event) -> None:
         row = event.row
         if row.hold or (row.ordered and self.backlog.is_waiting(row.name)):
             self._write(event)
@@ -222,7 +222,7 @@ class Outbox:
 
     def _settled(self, entry: Outgoing) -> None:
         """The broker has answered an event that is in memory."""
-        assert isinstance(entry, _Event)
+        assert isinstance(entry, Event)
         is_refused = entry.code in BUSY or (entry.code == NOBODY and self._publisher.is_settling(first=False))
         if entry.state == "written":
             self.backlog.settled(entry.row, entry)
@@ -234,7 +234,7 @@ class Outbox:
         else:
             self._confirm(entry, entry.error())
 
-    def _confirm(self, event: _Event, failure: UnhandledError | None = None) -> None:
+    def _confirm(self, event: Event, failure: UnhandledError | None = None) -> None:
         self._sent.pop(event, None)
         if event.confirmed.is_set():
             return
@@ -246,14 +246,14 @@ class Outbox:
 
     # --- to disk
 
-    def _spill(self, events: list[_Event]) -> None:
+    def _spill(self, events: list[Event]) -> None:
         """Writes events to disk that stay on their way."""
         for event in events:
             self._sent.pop(event, None)
             event.state = "writing"
             self._write(event)
 
-    def _write(self, event: _Event) -> None:
+    def _write(self, event: Event) -> None:
         row = event.row
         if not self._room.has(row.size):
             self._make_room(event)
@@ -281,13 +281,13 @@ class Outbox:
 
         self._database.submit(lambda db: table.insert(db, [row]), done)
 
-    def _stay_in_memory(self, event: _Event) -> None:
+    def _stay_in_memory(self, event: Event) -> None:
         """The disk does not take it: it is not sent any more, unless it was."""
         if event.state == "writing":
             event.state = "memory"
             self._publisher.forget(event)
 
-    def _make_room(self, event: _Event) -> None:
+    def _make_room(self, event: Event) -> None:
         """What happens to an event for which there is no room."""
         self._stay_in_memory(event)
         if event.overflow == "drop_oldest":
@@ -297,9 +297,9 @@ class Outbox:
             self._confirm(event)
         else:
             full = f"the outbox is full ({self._room}): event {event.row.name!r} was not kept"
-            self._confirm(event, _FullError(StatusCode.INSUFFICIENT_STORAGE, full))
+            self._confirm(event, FullError(StatusCode.INSUFFICIENT_STORAGE, full))
 
-    def _drop_oldest(self, event: _Event) -> None:
+    def _drop_oldest(self, event: Event) -> None:
         row, sent = event.row, self.backlog.sent
         lacking = self._room.lacking(row.size)
 
@@ -333,7 +333,7 @@ class Outbox:
                 self._spill(self._overdue())
                 is_busy = self.backlog.tick() or bool(self._sent)
 
-    def _overdue(self) -> list[_Event]:
+    def _overdue(self) -> list[Event]:
         late = time.monotonic() - self._spill_after
         return list(takewhile(lambda event: self._sent[event] <= late, self._sent))
 
@@ -372,43 +372,3 @@ class Outbox:
 
     def _refused(self, row: Row, topic: str, reason: str) -> None:
         self._graveyard.bury_row(row, topic, reason, lambda: self.backlog.gone([row.as_gone()]))
-
-
-class _FullError(UnhandledError):
-    """There was no room."""
-
-
-class _Event(Outgoing):
-    """An event that is emitted.
-
-    :param since: when.
-    :param expiry: how long the broker may keep it, in seconds from now.
-    """
-
-    __slots__ = ("confirmed", "failure", "is_alone", "overflow", "row", "state")
-
-    def __init__(
-        self,
-        message: Message,
-        prefix: str,
-        keeping: Keeping,
-        settings: OutboxSettings,
-        since: Moment,
-        expiry: Callable[[], int],
-    ) -> None:
-        super().__init__(message, prefix, expiry, again=True)
-        self.confirmed = anyio.Event()
-        """Set once it is with the broker, on disk, or given up."""
-        self.failure: UnhandledError | None = None
-        self.is_alone = False
-        """Whether nobody waits for it."""
-        self.state: Literal["memory", "writing", "written"] = "memory"
-        """While it is on its way to the broker: whether it is on disk as well."""
-        self.overflow: Overflow = keeping.overflow or settings.overflow
-        self.row = Row(
-            message.event_name or message.message_type,
-            self.payload,
-            since,
-            ordered=keeping.ordered,
-            hold=(keeping.durability or settings.durability) == "disk",
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import OrderedDict
 
@@ -16,6 +17,7 @@ from ..messages import logger, response_message
 from ..routes import names
 from .intake import Intake, topic_of
 from .limits import MOST_KEY
+from .outbox import Outbox
 from .properties import event_expiry, expiry_of
 from .publisher import Outgoing, Publisher
 
@@ -61,6 +63,8 @@ class Serving:
         """Whether the commands are taken from the broker no more; what comes nevertheless is run."""
         self.is_closed = False
         """Whether what comes is refused."""
+        self.outbox: Outbox | None = None
+        """Keeps answers that are events; set before the start, if there is one."""
         self._instance_id = instance_id
         self._publisher = publisher
         self._intake = intake
@@ -211,7 +215,10 @@ class Serving:
             return event_expiry(response, deadline - time.monotonic(), self._message_expiry)
 
         try:
-            # Sent again after a break: a caller drops the second one. If it is an event, that is at least once.
+            if response.event_name is not None and self.outbox is not None:
+                # As an answer it waits for no other event.
+                return self.outbox.begin(response, dataclasses.replace(endpoint.keeping, ordered=False))
+            # Sent again after a break: a caller drops the second one.
             entry = Outgoing(response, self._prefix, expiry, again=True)
             entry.on_settled = self._settled
             self._publisher.post(entry)

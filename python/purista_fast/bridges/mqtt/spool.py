@@ -10,7 +10,6 @@ from __future__ import annotations
 import heapq
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -29,16 +28,17 @@ from ..workers import Workers
 from .attempts import Attempts
 from .graveyard import Graveyard
 from .lanes import Delivery, Item, Lane
-from .room import Room
+from .shelf import Shelf
 from .subscriptions import Interest
 
 __all__ = ("Spool",)
 
 _AHEAD = 16
 """How many messages are read from disk ahead of a subscription."""
+_READ_AGAIN = 1.0
+"""After how many seconds is read again what could not be read."""
 _UNACKNOWLEDGED = 1000
 """How many messages of QoS 0 may wait for the disk; of the others the broker sends no more than it may."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _ENDED = "the process ended while the handler ran"
 
 
@@ -63,18 +63,13 @@ class Spool:
         self._workers = workers
         self._graveyard = graveyard
         self._finished = finished
-        self._room = Room(settings.max_messages, settings.max_bytes)
+        self.shelf = Shelf(settings, database, self._written, lambda: self._stirred.set())
         self._lanes: dict[int, Lane] = {}
         self._by_label: dict[str, Lane] = {}
-        self._pending: deque[tuple[Item, Entry]] = deque()
-        """What is to be written, as soon as there is room."""
-        self._is_writing = False
         self._due: list[tuple[float, int, str]] = []
         """What waits for its next attempt: when (in powered seconds), number, subscription; a heap."""
         self._highest = 0
         self._stored = 0
-        self._pause = _FIRST_PAUSE
-        self._try_at = 0.0
         self._stirred = anyio.Event()
         self.attempts = Attempts(self, database, graveyard)
 
@@ -101,7 +96,7 @@ class Spool:
         for lane, keys in zip(remembering, ids, strict=True):
             lane.seen.update(dict.fromkeys(keys))  # type: ignore[union-attr] # those that have one
         for row in rows:
-            self._room.take(row.size)
+            self.shelf.room.take(row.size)
             self._highest = row.seq
             self._resume(row)
 
@@ -120,7 +115,7 @@ class Spool:
             for row in rows:
                 if row.seq > self._highest:
                     self._highest = row.seq
-                    self._room.take(row.size)
+                    self.shelf.room.take(row.size)
                     self._resume(row)
             for lane in self._lanes.values():
                 self.feed(lane)
@@ -139,10 +134,10 @@ class Spool:
         """Counters and depths."""
         lanes = self._lanes.values()
         return {
-            "messages": self._room.messages + len(self._pending),
-            "bytes": self._room.bytes,
+            "messages": self.shelf.room.messages + len(self.shelf.waiting),
+            "bytes": self.shelf.room.bytes,
             "waiting_for_retry": len(self._due),
-            "waiting_for_disk": len(self._pending),
+            "waiting_for_disk": len(self.shelf.waiting),
             "retried": self.attempts.retried,
             "stored": self._stored,
             "duplicates": sum(lane.duplicates for lane in lanes),
@@ -175,7 +170,7 @@ class Spool:
         lane = self._lanes[interest.queue]
         item = Item(lane, message, delivery)
         if again or lane.behind:
-            if delivery is None and len(self._pending) >= _UNACKNOWLEDGED:
+            if delivery is None and len(self.shelf.waiting) >= _UNACKNOWLEDGED:
                 return False
             self._park(item)
             return True
@@ -212,61 +207,17 @@ class Spool:
 
     def store(self, item: Item, entry: Entry) -> None:
         """Writes an item to disk; its delivery is finished once it is there."""
-        item.storing = anyio.Event()
-        self._pending.append((item, entry))
-        self._write()
-
-    def _write(self) -> None:
-        if self._is_writing or time.monotonic() < self._try_at:
-            return
-        batch: list[tuple[Item, Entry]] = []
-        while self._pending and self._room.has(self._pending[0][1].size):
-            batch.append(self._pending.popleft())
-            self._room.take(batch[-1][1].size)
-        if not batch:
-            if self._pending:
-                logger.warning("the spool is full (retries.max_messages, retries.max_bytes): the broker holds the rest")
-                self._rest()
-            return
-        self._is_writing = True
-
-        def done(_result: None, error: StorageError | None) -> None:
-            self._is_writing = False
-            if error is not None:
-                for item, entry in batch:
-                    self._room.give(entry.size)
-                    waits, item.storing = item.storing, anyio.Event()
-                    if waits is not None:
-                        waits.set()
-                self._pending.extendleft(reversed(batch))
-                logger.error("%d messages stay with the broker: %s", len(self._pending), error)
-                self._rest()
-                return
-            self._pause = _FIRST_PAUSE
-            for item, entry in batch:
-                self._written(item, entry)
-            self._write()
-
-        self._database.submit(lambda db: table.insert(db, [entry for _, entry in batch]), done)
+        self.shelf.put(item, entry)
 
     def _written(self, item: Item, entry: Entry) -> None:
         self._stored += 1
         self._highest = max(self._highest, entry.seq)
-        item.seq = entry.seq
-        if item.storing is not None:
-            item.storing.set()
-            item.storing = None
         if entry.due:
             heapq.heappush(self._due, (entry.due, entry.seq, entry.consumer))
             self._stirred.set()
         elif not entry.running:
             self.feed(item.lane)
         self.release(item)
-
-    def _rest(self) -> None:
-        self._try_at = time.monotonic() + self._pause
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-        self._stirred.set()
 
     def release(self, item: Item) -> None:
         """The broker need not keep it any more."""
@@ -287,7 +238,6 @@ class Spool:
             lane.is_loading = False
             if found is None:
                 logger.error("%s: what is on disk cannot be read: %s", lane.label, error)
-                self._rest()
                 return
             entries, damaged = found
             lane.behind -= damaged
@@ -309,7 +259,7 @@ class Spool:
             self._bury_by_number(entry.seq, entry.attempts, str(error))
             return True
         item = Item(lane, message, None, entry.seq)
-        item.attempts, item.due, item.again = entry.attempts, entry.due, entry.again
+        item.attempts, item.due, item.again, item.size = entry.attempts, entry.due, entry.again, entry.size
         if self._workers.dispatcher.deliver([lane.queue], item) >= 0:
             return False
         lane.items[item] = None
@@ -321,13 +271,14 @@ class Spool:
             now = self.now()
             while self._due and self._due[0][0] <= now and not self.is_draining:
                 self._bring_due(*heapq.heappop(self._due)[1:])
-            if self._pending:
-                self._write()
+            self.shelf.write()
             for lane in self._lanes.values():
                 self.feed(lane)
             moments = [self._due[0][0] - now] if self._due and not self.is_draining else []
-            if self._pending or self._try_at > time.monotonic():
-                moments.append(max(0.05, self._try_at - time.monotonic()))
+            if any(lane.behind and not lane.items and not lane.is_loading for lane in self._lanes.values()):
+                moments.append(_READ_AGAIN)
+            if self.shelf.waiting:
+                moments.append(max(0.05, self.shelf.try_at - time.monotonic()))
             with anyio.move_on_after(min(moments) if moments else None):
                 await self._stirred.wait()
             self._stirred = anyio.Event()
@@ -348,24 +299,10 @@ class Spool:
 
     # --- what becomes of it
 
-    async def settle(self, item: Item) -> int:
-        """Its number on disk, 0 if it is not there; waits while it is being written."""
-        while item.storing is not None:
-            for index, (pending, _) in enumerate(self._pending):
-                if pending is item:
-                    del self._pending[index]
-                    item.storing = None
-                    return 0
-            await item.storing.wait()
-        return item.seq
-
     def give(self, item: Item) -> None:
         """An item is on disk no more."""
         if item.seq:
-            self._room.give(len(encode(item.message)) + table.OVERHEAD)
-            if self._pending:
-                self._try_at = 0.0
-                self._write()
+            self.shelf.give(item.size)
 
     def deleted(self, item: Item, _result: None, error: StorageError | None) -> None:
         """An item was to be taken from disk."""
@@ -399,6 +336,6 @@ class Spool:
             except WireError:
                 name = ""
             letter = DeadLetter("subscription", entry.consumer, name, attempts, error, entry.message)
-            self._graveyard.bury(letter, lambda db: table.delete(db, seq), lambda _error: self._room.give(entry.size))
+            self._graveyard.bury(letter, lambda db: table.delete(db, seq), lambda _error: self.shelf.give(entry.size))
 
         self._database.submit(lambda db: table.load_one(db, seq), done)
