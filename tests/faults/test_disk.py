@@ -56,10 +56,14 @@ def test_full_of_its_own_messages(bench: Bench, table: Table, small: SmallDisk) 
     """4 MiB, and no broker: it fills with messages until there is no room; space is free again when they are gone."""
     broker = bench.start_broker()
     subscriber = bench.subscriber()
-    emitter = bench.emitter(tasks=8, size=4000, sections=outbox("disk", hold="2s"))
+    emitter = bench.emitter(tasks=8, size=4000, sections=outbox("disk", hold="2s"), environment=small.environment)
     emitter.wait_for("first")
     broker.stop()
+    if not small.is_real:
+        small.fill()
     until_it_fails(emitter)
+    if not small.is_real:
+        small.free()
     broker.start()
     finish(bench, table, "4 MiB full of its own messages", emitter, subscriber)
 
@@ -67,7 +71,7 @@ def test_full_of_its_own_messages(bench: Bench, table: Table, small: SmallDisk) 
 def test_full_by_others(bench: Bench, table: Table, small: SmallDisk) -> None:
     bench.start_broker()
     subscriber = bench.subscriber()
-    emitter = bench.emitter(tasks=8, size=1000, rate=300, sections=ON_DISK)
+    emitter = bench.emitter(tasks=8, size=1000, rate=300, sections=ON_DISK, environment=small.environment)
     emitter.wait_for("first")
     small.fill()
     until_it_fails(emitter)
@@ -81,7 +85,7 @@ def test_read_only_from_the_start(bench: Bench, table: Table, small: SmallDisk) 
     subscriber = bench.subscriber()
     small.read_only(True)
     try:
-        emitter = bench.emitter(tasks=2, rate=50, sections=ON_DISK, wait=False)
+        emitter = bench.emitter(tasks=2, rate=50, sections=ON_DISK, environment=small.environment, wait=False)
         try:
             emitter.wait_for("ready")
         except AssertionError:

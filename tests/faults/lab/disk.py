@@ -6,8 +6,10 @@ import errno
 import os
 import random
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from .shims import BreakingDisk
 
 __all__ = ("DAMAGES", "SmallDisk")
 
@@ -15,19 +17,30 @@ PAGE = 4096
 
 
 class SmallDisk:
-    """A tmpfs of a few MiB at a folder. Needs root, as all mounts do.
+    """A disk of a few MiB at a folder: a tmpfs, or, where nobody may mount, a library that says what it would say.
 
-    :raises RuntimeError: if it cannot be mounted.
+    :raises RuntimeError: if root cannot mount it.
     """
 
     def __init__(self, folder: Path, mebibytes: int = 4) -> None:
         self.folder = folder
+        self.is_real = os.geteuid() == 0
+        self.environment: Mapping[str, str] = {}
+        """For programs whose files are on it."""
         folder.mkdir(exist_ok=True)
-        self._run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder))
         self._ballast = folder / "ballast"
+        self._pretended: BreakingDisk | None = None
+        if self.is_real:
+            _run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder))
+        else:
+            self._pretended = BreakingDisk(folder.parent, folder)
+            self.environment = self._pretended.environment
 
     def fill(self) -> None:
         """Fills it with a file of another program, to the last page."""
+        if self._pretended is not None:
+            self._pretended.fail(errno.ENOSPC)
+            return
         try:
             with self._ballast.open("ab", buffering=0) as file:
                 while file.write(bytes(PAGE)):
@@ -38,25 +51,31 @@ class SmallDisk:
 
     def free(self) -> None:
         """Removes that file."""
-        self._ballast.unlink()
+        if self._pretended is not None:
+            self._pretended.fail(0)
+        else:
+            self._ballast.unlink()
 
     def read_only(self, on: bool) -> None:
         """A read-only mount over it: all that is opened from now on. A kernel refuses a remount under open files; for
         a disk that turns read-only under them see :class:`tests.faults.lab.shims.BreakingDisk`."""
-        if on:
-            self._run("mount", "--bind", str(self.folder), str(self.folder))
-            self._run("mount", "-o", "remount,bind,ro", str(self.folder))
+        if self._pretended is not None:
+            self._pretended.fail(errno.EROFS if on else 0)
+        elif on:
+            _run("mount", "--bind", str(self.folder), str(self.folder))
+            _run("mount", "-o", "remount,bind,ro", str(self.folder))
         else:
-            self._run("umount", str(self.folder))
+            _run("umount", str(self.folder))
 
     def close(self) -> None:
-        self._run("umount", "-l", str(self.folder))
+        if self.is_real:
+            _run("umount", "-l", str(self.folder))
 
-    @staticmethod
-    def _run(*command: str) -> None:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}; the disk cases need root")
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
 def torn_tail(path: Path, chance: random.Random) -> None:
