@@ -22,7 +22,7 @@ def test_an_outbox_drains_beside_live_events(bench: Bench, table: Table, durabil
     subscriber = bench.subscriber("core_1")
     other = bench.subscriber("core_2", {"event": "live"}, service="Live")
     size = 100_000 if IS_LONG else 3_000
-    sections = outbox(durability, **({"max_messages": 2 * size} if IS_LONG else {}))
+    sections = outbox(durability, max_messages=200_000, max_bytes=256 * 1024 * 1024)
     emitter = bench.emitter(tasks=100, sections=sections, size=256, count=None, wait=True)
     emitter.wait_for("first")
     broker.stop()
