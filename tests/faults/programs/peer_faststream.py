@@ -26,7 +26,7 @@ def broker_of(what: dict[str, Any]) -> MQTTBroker:
         version="5.0",
         clean_session=False,  # durable
         session_expiry_interval=3600,
-        receive_maximum=100,
+        # No receive_maximum: mosquitto 2.0 sends more than it allows, and the client then ends for good.
         keepalive=5,
         ack_policy=AckPolicy.NACK_ON_ERROR,  # a message whose handler failed is not acknowledged
         # [end]

@@ -33,7 +33,6 @@ def client_of(what: dict[str, Any]) -> paho.Client:
     client.reconnect_delay_set(min_delay=1, max_delay=1)
     session = Properties(PacketTypes.CONNECT)
     session.SessionExpiryInterval = 3600
-    session.ReceiveMaximum = 100
     client.connect_async(what["host"], what["port"], keepalive=5, clean_start=False, properties=session)  # durable
     # [end]
     return client
