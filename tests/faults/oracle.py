@@ -252,9 +252,9 @@ class Oracle:
 
     def _duplicates(self) -> int:
         seen: set[tuple[frozenset[str], Key]] = set()
-        count = 0
+        count, groups = 0, self._all_groups()
         for record in self._handled:
-            for group in self._all_groups():
+            for group in groups:
                 if record.who in group:
                     count += (group, record.key) in seen
                     seen.add((group, record.key))
