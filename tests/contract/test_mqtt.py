@@ -9,6 +9,7 @@ from tests.contract.cases.guards import AllowListCases, GuardCases
 from tests.contract.cases.handlers import ConfigCases, IsolationCases
 from tests.contract.cases.health import HealthCases
 from tests.contract.cases.invoke import InvokeCases
+from tests.contract.cases.keeping import KeepingCases
 from tests.contract.cases.lifecycle import StopCases
 from tests.contract.cases.listen import ListenCases
 from tests.contract.cases.presence import AliveCases
@@ -73,3 +74,6 @@ class TestAlive(Mqtt, AliveCases): ...
 
 
 class TestHealth(Mqtt, HealthCases): ...
+
+
+class TestKeeping(Mqtt, KeepingCases): ...

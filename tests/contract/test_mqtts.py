@@ -8,6 +8,7 @@ from tests.contract.cases.filters import FilterCases
 from tests.contract.cases.guards import AllowListCases, GuardCases
 from tests.contract.cases.handlers import ConfigCases, IsolationCases
 from tests.contract.cases.invoke import InvokeCases
+from tests.contract.cases.keeping import KeepingCases
 from tests.contract.cases.lifecycle import StopCases
 from tests.contract.cases.listen import ListenCases
 from tests.contract.cases.propagation import PropagationCases
@@ -65,3 +66,6 @@ class TestProcesses(Mqtts, ProcessCases): ...
 
 
 class TestDurable(Mqtts, DurableCases): ...
+
+
+class TestKeeping(Mqtts, KeepingCases): ...

@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from purista_fast import Context, Event, Service
+from purista_fast import Context, Event, Message, Service
+from purista_fast.context import derived_id
 from tests.contract.harness import Harness
 from tests.contract.helpers import Inbox
 
@@ -87,6 +88,30 @@ class PropagationCases:
         assert {(step.principal_id, step.tenant_id) for step in steps} == {(None, None)}
         assert len({step.trace_id for step in steps}) == 1, "a trace begins where none was given"
         assert len(steps[0].trace_id) == 32
+
+    async def test_events_of_a_subscription_have_ids_that_follow_from_its_message(self, harness: Harness) -> None:
+        """So whoever gets them again from a handler that is tried again knows them."""
+        service = Service("Chain")
+        causes: Inbox[Message] = Inbox()
+        got: Inbox[Message] = Inbox()
+
+        @service.subscription(Event("cause", int), result_event=Event("effect", int))
+        async def react(ctx: Context, payload: int) -> int:
+            causes.put(ctx.message)
+            await ctx.emit("effect", 1)
+            await ctx.emit("effect", 2)
+            return 3
+
+        @service.subscription(Event("effect", int))
+        async def note(ctx: Context, payload: int) -> None:
+            got.put(ctx.message)
+
+        async with harness.serve(service) as client:
+            await client.emit("cause", 0)
+            messages = await got.wait(3)
+            (cause,) = await causes.wait(1)
+        assert [message.id for message in messages] == [derived_id(cause, "Chain/1/react", n) for n in (1, 2, 3)]
+        assert len({message.id for message in messages}) == 3
 
     async def test_every_call_of_a_client_is_a_trace_of_its_own(self, harness: Harness) -> None:
         inbox: Inbox[Seen] = Inbox()
