@@ -11,10 +11,16 @@ import pytest
 
 from purista_fast import Context, Event, Service
 from purista_fast.policy import Retry
+from purista_fast.storage import database
 from tests.broker.helpers import Bench, cable, until
 
 pytestmark = pytest.mark.anyio
 reading = Event("reading", int)
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_LOOK", 0.1)
 
 
 async def command(*arguments: str) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SIZE = 2 * 1024 * 1024
+SIZE = 4 * 1024 * 1024
 
 
 class Disk:
-    """A disk of 2 MiB."""
+    """A disk of 4 MiB."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -340,6 +340,7 @@ def test_a_newer_format_is_left_alone(run: Run, file: Path) -> None:
     make(file, row(1))
     with opened(file) as db:
         db.execute("PRAGMA user_version = 99")
+        stores.schema.put(db, "format", 99)
     for arguments in (
         ("status", "thermo:app"),
         ("purge", "thermo:app", "--all", "--yes"),

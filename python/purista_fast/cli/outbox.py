@@ -38,8 +38,9 @@ def list_(kept: Kept, limit: int, event: str | None) -> None:
     with kept.read() as db:
         clock = kept.clock(db)
         total = db.execute(f"SELECT count(*) FROM outbox {where}", values).fetchone()[0]  # noqa: S608 - a condition of ours
+        columns = "seq, name, length(message), CAST(powered AS REAL), CAST(wall AS INTEGER), hold"
         found = db.execute(
-            f"SELECT seq, name, length(message), powered, wall, hold FROM outbox {where} ORDER BY seq LIMIT ?",  # noqa: S608
+            f"SELECT {columns} FROM outbox {where} ORDER BY seq LIMIT ?",  # noqa: S608 - names and a condition of ours
             (*values, limit),
         ).fetchall()
     now = clock.now()
@@ -88,7 +89,7 @@ def purge(kept: Kept, everything: bool, event: str | None, older: float | None, 
 def _chosen(kept: Kept, db: sqlite3.Connection, event: str | None, older: float | None) -> list[int]:
     clock = kept.clock(db)
     now = clock.now()
-    found = db.execute("SELECT seq, name, powered, wall FROM outbox ORDER BY seq")
+    found = db.execute("SELECT seq, name, CAST(powered AS REAL), CAST(wall AS INTEGER) FROM outbox ORDER BY seq")
     return [
         seq
         for seq, name, powered, wall in found

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import click
 
-from ..storage import damage
+from ..storage.rows import is_whole
 from .kept import Kept, kept
 from .output import line, printable
 from .wording import size
@@ -71,7 +71,7 @@ def _changed(db: sqlite3.Connection, table: str) -> Iterator[int]:
                 f"SELECT seq, message, crc FROM {table} WHERE seq > ? ORDER BY seq LIMIT {_BATCH}",  # noqa: S608 - names of ours
                 (last,),
             ).fetchall()
-            yield from (seq for seq, message, crc in found if not damage.is_whole(message, crc))
+            yield from (seq for seq, message, crc in found if not is_whole(message, crc))
             if not found:
                 return
             last = found[-1][0]

@@ -12,6 +12,8 @@ import click
 
 from ..storage import damage, schema
 from ..storage.reading import copied
+from ..storage.rows import is_whole
+from ..storage.salvage import salvage
 from .kept import Kept, kept
 from .output import line, note, printable
 from .wording import json_line, moment, wire
@@ -63,7 +65,7 @@ def _rows(db: sqlite3.Connection, store: str) -> Iterator[dict[str, Any]]:
             if "hold" in row:
                 row["hold"] = bool(row["hold"])
             last = row["number"]
-            yield {"store": store, **row, **wire(message, whole=damage.is_whole(message, crc))}
+            yield {"store": store, **row, **wire(message, whole=is_whole(message, crc))}
         if len(found) < _BATCH:
             return
 
@@ -94,6 +96,6 @@ def _saved(file: Path, folder: Path) -> sqlite3.Connection:
     new = folder / "saved.db"
     db = schema.connect(new)
     schema.create(db)
-    if not any(damage.salvage(file, db, new, folder / "reading.db").values()):
+    if not any(salvage(file, db, new, folder / "reading.db").values()):
         note("nothing of it can be read")
     return db

@@ -45,13 +45,13 @@ def size(number: float) -> str:
     return f"{number / 1024:.1f} GiB"
 
 
-def moment(wall: int | None) -> str | None:
+def moment(wall: object) -> str | None:
     """Milliseconds since 1970 in ISO 8601, UTC.
 
     >>> moment(0)
     '1970-01-01T00:00:00.000+00:00'
     """
-    if wall is None:
+    if not isinstance(wall, int):
         return None
     try:
         return datetime.fromtimestamp(wall / 1000, UTC).isoformat(timespec="milliseconds")
@@ -59,8 +59,10 @@ def moment(wall: int | None) -> str | None:
         return None
 
 
-def wire(message: bytes, *, whole: bool = True) -> dict[str, Any]:
+def wire(message: object, *, whole: bool = True) -> dict[str, Any]:
     """A message as it went over the wire, or its bytes in base64 if they are no JSON any more."""
+    if not isinstance(message, bytes):  # its type is damaged
+        message, whole = str(message).encode(), False
     try:
         # Numbers and the order of keys stay as they were sent.
         decoded = msgspec.json.decode(message)

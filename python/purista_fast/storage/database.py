@@ -19,13 +19,15 @@ from . import schema
 from .clock import PoweredClock
 from .damage import Damage, open_or_recover, sync
 
-__all__ = ("Database", "StorageError")
+__all__ = ("Database", "StorageError", "resume")
 
 R = TypeVar("R")
 Work = Callable[[sqlite3.Connection], R]
 logger = logging.getLogger("purista_fast.storage")
-_RESERVE = 256 * 1024
-"""How many bytes are kept free for what makes room when the disk is full."""
+_RESERVE = 1024 * 1024 + 128 * 1024
+"""How many bytes are kept free for what makes room when the disk is full: what the log may hold, and some more."""
+_GIVEN_BACK = 256
+"""How many pages a full disk gets back at once."""
 _LOOK = 5.0
 """How often is looked whether another process, such as the command line, has changed something, in seconds."""
 _KEEP_TIME = 60.0
@@ -70,6 +72,7 @@ class Database:
         self._is_closing = False
         self._is_running = False
         self._time_kept = float("-inf")
+        self._lacks_reserve = False
 
     # --- life
 
@@ -88,14 +91,12 @@ class Database:
                 self._db, self.damage = open_or_recover(self.file)
             self._inode = _inode(self.file)
             self.store_id = str(schema.get(self._db, "store"))
-            state = [schema.get(self._db, key) for key in ("powered", "since_boot", "boot_id")]
+            resume(self._db, self.clock)
         except (sqlite3.Error, OSError, RuntimeError) as error:
             raise BridgeError(
                 f"{self.file} cannot be used: {error}; free the disk, repair its rights, or set storage.state_dir to "
                 "another folder"
             ) from error
-        if isinstance(state[0], float) and isinstance(state[1], float):
-            self.clock.resume(state[0], state[1], str(state[2]))
         if self.damage is not None:
             logger.error("%s was %s", self.file, self.damage)
         self._take_reserve()
@@ -212,11 +213,18 @@ class Database:
         try:
             return self._attempt(batch)
         except sqlite3.OperationalError as error:
-            if not _may_be_full(error) or not all(operation.frees for operation in batch) or not self._free_reserve():
+            if not _may_be_full(error) or not all(operation.frees for operation in batch):
                 raise
+        # The log is as long as it may be, or the disk is full: what is in it goes to the file, and it begins anew. For
+        # that the file may have to grow, by what is reserved at most.
+        self._free_reserve()
+        try:
+            self._shorten_log()
             results = self._attempt(batch)
+            self._give_back()
+        finally:
             self._take_reserve()
-            return results
+        return results
 
     def _attempt(self, batch: list[_Operation]) -> list[Any]:
         if self._db is None:
@@ -293,9 +301,12 @@ class Database:
                     os.posix_fallocate(handle, 0, _RESERVE)
                 finally:
                     os.close(handle)
+            self._lacks_reserve = False
         except OSError as error:
             self._free_reserve()
-            logger.warning("%s: no room to reserve for the day the disk is full: %s", self.file.parent, error)
+            if not self._lacks_reserve:
+                self._lacks_reserve = True
+                logger.warning("%s: no room to reserve for the day the disk is full: %s", self.file.parent, error)
 
     def _free_reserve(self) -> bool:
         try:
@@ -303,6 +314,25 @@ class Database:
         except OSError:
             return False
         return True
+
+    def _give_back(self) -> None:
+        """Gives what the file does not need any more to the disk."""
+        db = self._db
+        assert db is not None
+        try:
+            schema.shrink(db, _GIVEN_BACK)
+        except sqlite3.OperationalError as error:
+            logger.debug("%s: nothing can be given back now: %s", self.file, error)
+        self._shorten_log()
+
+    def _shorten_log(self) -> None:
+        db = self._db
+        if db is None:
+            return
+        try:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.OperationalError as error:
+            logger.debug("%s: the log cannot be brought in now: %s", self.file, error)
 
     # --- errors
 
@@ -316,6 +346,14 @@ class Database:
     def _failed(self, reason: str, *, full: bool) -> StorageError:
         status = StatusCode.INSUFFICIENT_STORAGE if full else StatusCode.SERVICE_UNAVAILABLE
         return StorageError(status, f"it could not be kept on disk: {self.file}: {reason}")
+
+
+def resume(db: sqlite3.Connection, clock: PoweredClock) -> None:
+    """Sets a clock to the powered time that is kept in a file."""
+    powered, since_boot, boot_id = (schema.get(db, key) for key in ("powered", "since_boot", "boot_id"))
+    # A whole number of seconds comes back as an integer.
+    if isinstance(powered, int | float) and isinstance(since_boot, int | float):
+        clock.resume(float(powered), float(since_boot), str(boot_id))
 
 
 def _inode(file: Path) -> tuple[int, int]:

@@ -7,11 +7,11 @@ import time
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from . import outbox, spool
+from . import outbox, schema, spool
 from .clock import Moment
-from .damage import is_whole
+from .rows import is_right
 
 __all__ = ("DeadLetter", "Origin", "count", "find", "insert", "list_all", "purge", "redrive")
 
@@ -89,7 +89,9 @@ def purge(db: sqlite3.Connection, numbers: Collection[int]) -> int:
     """Deletes some, and returns how many there were."""
     before = db.total_changes
     db.executemany("DELETE FROM dead_letters WHERE seq = ?", ((number,) for number in numbers))
-    return db.total_changes - before
+    deleted = db.total_changes - before
+    schema.give_back(db)
+    return deleted
 
 
 def redrive(db: sqlite3.Connection, letter: DeadLetter, now: Moment) -> None:
@@ -107,6 +109,12 @@ def redrive(db: sqlite3.Connection, letter: DeadLetter, now: Moment) -> None:
     purge(db, [letter.seq])
 
 
-def _read(row: tuple[int, int, Origin, str, str, int, str, bytes, int]) -> DeadLetter:
-    seq, wall, origin, target, name, attempts, error, message, crc = row
-    return DeadLetter(origin, target, name, attempts, error, message, wall, seq, is_whole(message, crc))
+def _read(row: tuple[Any, ...]) -> DeadLetter:
+    seq, *values = row
+    is_whole = is_right("dead_letters", values)
+    if not is_whole:  # what there is of it can be looked at
+        kinds = (int, str, str, str, int, str)
+        values[:6] = [value if isinstance(value, kind) else kind() for value, kind in zip(values, kinds, strict=False)]
+        values[6] = values[6] if isinstance(values[6], bytes) else str(values[6]).encode()
+    wall, origin, target, name, attempts, error, message, _ = values
+    return DeadLetter(origin, target, name, attempts, error, message, wall, seq, is_whole)

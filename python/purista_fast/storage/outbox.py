@@ -10,7 +10,8 @@ from typing import Any
 
 from . import schema
 from .clock import Moment
-from .damage import is_whole, set_aside
+from .damage import set_aside
+from .rows import is_right
 
 __all__ = (
     "Gone",
@@ -100,22 +101,22 @@ def load(db: sqlite3.Connection, after: int, limit: int) -> tuple[list[Row], int
         (after, limit),
     ).fetchall()
     rows, damaged = [], []
-    for seq, name, ordered, hold, powered, wall, message, crc in found:
+    for seq, *values in found:
+        name, ordered, hold, powered, wall, message, _ = values
         row = Row(name, message, Moment(powered, wall), bool(ordered), bool(hold), seq)
-        if is_whole(message, crc):
+        if is_right("outbox", values):
             rows.append(row)
         else:
+            size = db.execute("SELECT length(message) FROM outbox WHERE seq = ?", (seq,)).fetchone()[0]
             set_aside(db, "outbox", seq)
-            damaged.append(row.as_gone())
+            damaged.append(Gone(seq, str(name), size + OVERHEAD, bool(ordered)))
     return rows, found[-1][0] if found else after, damaged
 
 
 def delete(db: sqlite3.Connection, numbers: Collection[int]) -> None:
     """Takes rows away, and gives their room back to the file system from time to time."""
     db.executemany("DELETE FROM outbox WHERE seq = ?", ((number,) for number in numbers))
-    free = db.execute("PRAGMA freelist_count").fetchone()[0]
-    if free > 256:
-        db.execute(f"PRAGMA incremental_vacuum({min(free - 64, 2048)})").fetchall()
+    schema.give_back(db)
 
 
 def drop_oldest(db: sqlite3.Connection, name: str, room: int, sent: Collection[int]) -> list[Gone]:
@@ -125,7 +126,7 @@ def drop_oldest(db: sqlite3.Connection, name: str, room: int, sent: Collection[i
     """
     dropped: list[Gone] = []
     freed = 0
-    select = "SELECT seq, name, length(message), ordered FROM outbox WHERE name = ? ORDER BY seq"
+    select = "SELECT seq, CAST(name AS TEXT), length(message), ordered FROM outbox WHERE name = ? ORDER BY seq"
     for row in _gone(db.execute(select, (name,))):
         if freed >= room:
             break
@@ -142,7 +143,7 @@ def expire(db: sqlite3.Connection, now: Moment, age: float, sent: Collection[int
     :param sent: rows that are on their way to the broker, which are left alone.
     """
     found = db.execute(
-        "SELECT seq, name, length(message), ordered FROM outbox WHERE powered < ? OR wall < ?",
+        "SELECT seq, CAST(name AS TEXT), length(message), ordered FROM outbox WHERE powered < ? OR wall < ?",
         (now.powered - age, None if now.wall is None else now.wall - age * 1000),
     )
     expired = [row for row in _gone(found) if row.seq not in sent]
@@ -158,7 +159,7 @@ def _gone(cursor: sqlite3.Cursor) -> Iterator[Gone]:
 def totals(db: sqlite3.Connection) -> Totals:
     """What there is."""
     messages, size, hold = db.execute("SELECT count(*), total(length(message)), total(hold) FROM outbox").fetchone()
-    names = dict(db.execute("SELECT name, count(*) FROM outbox WHERE ordered GROUP BY name").fetchall())
+    names = dict(db.execute("SELECT CAST(name AS TEXT), count(*) FROM outbox WHERE ordered GROUP BY 1").fetchall())
     return Totals(messages, int(size) + messages * OVERHEAD, int(hold), names)
 
 
@@ -169,7 +170,9 @@ def missing(db: sqlite3.Connection, numbers: Collection[int]) -> set[int]:
 
 def oldest(db: sqlite3.Connection) -> Moment | None:
     """When the oldest row was emitted."""
-    found = db.execute("SELECT powered, wall FROM outbox ORDER BY seq LIMIT 1").fetchone()
+    found = db.execute(
+        "SELECT CAST(powered AS REAL), CAST(wall AS INTEGER) FROM outbox ORDER BY seq LIMIT 1"
+    ).fetchone()
     return Moment(*found) if found else None
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from . import damage, schema
 from .clock import PoweredClock
+from .database import resume
 
 __all__ = ("ChangedWhileRead", "clock_of", "copied", "copy_of", "open_reading", "open_writing")
 
@@ -93,9 +94,7 @@ def copy_of(file: Path, folder: Path) -> Path:
 
 def clock_of(db: sqlite3.Connection, clock: PoweredClock) -> PoweredClock:
     """The clock, going on where the file's owner has left it."""
-    powered, since_boot, boot_id = (schema.get(db, key) for key in ("powered", "since_boot", "boot_id"))
-    if isinstance(powered, float) and isinstance(since_boot, float):
-        clock.resume(powered, since_boot, str(boot_id))
+    resume(db, clock)
     return clock
 
 
@@ -104,6 +103,7 @@ def _connect(file: Path, mode: str) -> sqlite3.Connection:
         pass  # SQLite's error would not say why
     db = sqlite3.connect(f"file:{quote(str(file.absolute()))}?{mode}", uri=True, timeout=5.0, isolation_level=None)
     try:
+        db.text_factory = schema.text
         db.execute("PRAGMA query_only = 1")
         if not schema.is_current(db) and file.stat().st_size:
             raise sqlite3.DatabaseError("it has no tables of messages")

@@ -7,10 +7,13 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-__all__ = ("PAGE", "VERSION", "connect", "create", "get", "is_current", "put")
+__all__ = ("PAGE", "VERSION", "connect", "create", "get", "give_back", "is_current", "put", "shrink", "text")
 
 VERSION = 1
 PAGE = 4096
+_INCREMENTAL = 2
+_FREE, _AT_ONCE = 256, 512
+"""How many free pages a file keeps, and how many are given back at once."""
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) WITHOUT ROWID;
 CREATE TABLE outbox (
@@ -36,8 +39,11 @@ def connect(file: Path, *, create: bool = True) -> sqlite3.Connection:
     os.close(os.open(file, os.O_RDWR | (os.O_CREAT if create else 0) | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(file, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=64)
     try:
+        # One flipped bit in a name must not keep all others from being read.
+        db.text_factory = text
         db.execute(f"PRAGMA page_size = {PAGE}")
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if db.execute("PRAGMA auto_vacuum").fetchone()[0] != _INCREMENTAL:  # to set it is to write it
+            db.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         # About 1 MiB each for the log on disk, after a checkpoint as well, and for the cache in memory.
@@ -57,6 +63,7 @@ def create(db: sqlite3.Connection) -> None:
         for statement in filter(str.strip, _SCHEMA.split(";")):
             db.execute(statement)
         put(db, "store", secrets.token_hex(8))
+        put(db, "format", VERSION)
         db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")
     except BaseException:
@@ -68,11 +75,36 @@ def is_current(db: sqlite3.Connection) -> bool:
     """Whether the tables are there.
 
     :raises RuntimeError: if a newer version has made them.
+    :raises sqlite3.DatabaseError: if the number of the format is damaged.
     """
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if version > VERSION:
+    if version > VERSION and get(db, "format") == version:
         raise RuntimeError(f"it was written by a newer version (format {version}, this one knows {VERSION})")
+    if version not in (0, VERSION):
+        raise sqlite3.DatabaseError(f"malformed: format {version}")
     return version == VERSION
+
+
+def shrink(db: sqlite3.Connection, pages: int) -> None:
+    """Gives free pages at the end back to the file system, some at most.
+
+    :raises sqlite3.Error: if that fails.
+    """
+    for _ in range(pages):
+        # One at a time: of a statement without columns Python takes one step, whatever number is asked for.
+        db.execute("PRAGMA incremental_vacuum(1)")
+
+
+def give_back(db: sqlite3.Connection) -> None:
+    """Gives pages back if many are free."""
+    free = db.execute("PRAGMA freelist_count").fetchone()[0]
+    if free > _FREE:
+        shrink(db, min(free - _FREE, _AT_ONCE))
+
+
+def text(data: bytes) -> str:
+    """A text of the file, damaged or not."""
+    return data.decode("utf-8", "replace")
 
 
 def get(db: sqlite3.Connection, key: str) -> object:

@@ -6,8 +6,11 @@ import sqlite3
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from .damage import is_whole, set_aside
+from . import schema
+from .damage import set_aside
+from .rows import is_right
 
 __all__ = ("Entry", "Waiting", "begin", "delete", "insert", "load", "load_one", "postpone", "rest", "settle", "waiting")
 
@@ -114,20 +117,24 @@ def rest(db: sqlite3.Connection) -> None:
 def delete(db: sqlite3.Connection, seq: int) -> None:
     """Takes an entry away."""
     db.execute("DELETE FROM spool WHERE seq = ?", (seq,))
+    schema.give_back(db)
 
 
 def waiting(db: sqlite3.Connection, after: int = 0) -> list[Waiting]:
     """What there is, after a number."""
     found = db.execute(
-        "SELECT seq, consumer, attempts, due, running, length(message) FROM spool WHERE seq > ? ORDER BY seq", (after,)
+        "SELECT seq, CAST(consumer AS TEXT), CAST(attempts AS INTEGER), CAST(due AS REAL), running, length(message)"
+        " FROM spool WHERE seq > ? ORDER BY seq",
+        (after,),
     ).fetchall()
     return [Waiting(seq, consumer, n, due, bool(run), size + OVERHEAD) for seq, consumer, n, due, run, size in found]
 
 
-def _whole(db: sqlite3.Connection, found: list[tuple[int, str, int, float, int, int, str, bytes, int]]) -> list[Entry]:
+def _whole(db: sqlite3.Connection, found: list[Any]) -> list[Entry]:
     entries = []
-    for seq, consumer, attempts, due, running, again, error, message, crc in found:
-        if is_whole(message, crc):
+    for seq, *values in found:
+        if is_right("spool", values):
+            consumer, attempts, due, running, again, error, message, _ = values
             entries.append(Entry(consumer, message, attempts, due, bool(running), bool(again), error, seq))
         else:
             set_aside(db, "spool", seq)
