@@ -12,6 +12,9 @@ from .publisher import Publisher
 
 __all__ = ("Holding",)
 
+_PAUSE = 1.0
+"""How long there is between two markers at least, in seconds."""
+
 
 class Holding:
     """Keeps the numbers of acknowledged rows of ``durability="disk"``, and lets them go.
@@ -42,6 +45,8 @@ class Holding:
         self._release = release
         self._reach = reach
         self._held: OrderedDict[int, float] = OrderedDict()
+        self._told, self._told_at = 0, float("-inf")
+        """The number of the last marker, and when it was published."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -64,6 +69,7 @@ class Holding:
         :raises LinkLost: if the connection ends.
         """
         self.marker.reset()
+        self._told, self._told_at = 0, float("-inf")
         if not self._held and not may_hold:
             return []
         self.saved = await self.marker.read(link)
@@ -74,8 +80,14 @@ class Holding:
 
     def mark(self) -> None:
         """Publishes the marker while there is something to hold; to be called from time to time."""
-        if self._held and self._publisher.is_up:
-            self.marker.publish(self._reach())
+        if not self._held or not self._publisher.is_up:
+            return
+        reach, now = self._reach(), time.monotonic()
+        # Each one is a message that the broker keeps: no more of them than the rows to let go are worth.
+        pause = _PAUSE if reach > self._told else max(_PAUSE, self._hold / 10)
+        if now - self._told_at >= min(pause, self._hold / 4):
+            self._told, self._told_at = reach, now
+            self.marker.publish(reach)
 
     def _marked(self, reach: int, at: float) -> None:
         end = at - self._hold

@@ -264,13 +264,18 @@ class Outbox:
         def done(_result: None, error: StorageError | None) -> None:
             is_on_its_way = event.state == "writing"
             if error is not None:
-                self._room.give(row.size)
+                self._room.leave(row.size)
                 self.backlog.failed(row)
                 self._stay_in_memory(event)
                 self._confirm(event, error)
                 return
             self._spilled += 1
-            if is_on_its_way:
+            self._room.keep(row.size)
+            if is_on_its_way and event.gone:
+                # Whoever emitted it was cancelled, and it with that; what is on disk is sent nevertheless.
+                event.on_settled, event.state = None, "memory"
+                self.backlog.written(row)
+            elif is_on_its_way:
                 event.state = "written"
                 self.backlog.written(row, event)
                 if event.code >= 0:

@@ -15,6 +15,8 @@ class Room:
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         self.messages = 0
         self.bytes = 0
+        self._coming = [0, 0]
+        """How many messages of how many bytes are about to be written."""
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._waiting: deque[_Waiter] = deque()
@@ -28,9 +30,26 @@ class Room:
         return max(1, self.bytes + size - self._max_bytes)
 
     def take(self, size: int) -> None:
-        """A message comes."""
+        """A message is about to be written."""
         self.messages += 1
         self.bytes += size
+        self._coming[0] += 1
+        self._coming[1] += size
+
+    def add(self, size: int) -> None:
+        """A message is there, written by somebody else."""
+        self.messages += 1
+        self.bytes += size
+
+    def keep(self, size: int) -> None:
+        """It has been written."""
+        self._coming[0] -= 1
+        self._coming[1] -= size
+
+    def leave(self, size: int) -> None:
+        """It could not be written."""
+        self.keep(size)
+        self.give(size)
 
     def give(self, size: int) -> None:
         """A message has gone; whoever waits looks again."""
@@ -40,8 +59,8 @@ class Room:
             self._waiting[0].look()
 
     def set(self, messages: int, size: int) -> None:
-        """There are so many messages of so many bytes."""
-        self.messages, self.bytes = messages, size
+        """There are so many messages of so many bytes, beside those that are about to be written."""
+        self.messages, self.bytes = messages + self._coming[0], size + self._coming[1]
         if self._waiting:
             self._waiting[0].look()
 

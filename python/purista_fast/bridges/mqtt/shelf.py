@@ -92,6 +92,7 @@ class Shelf:
                 return
             self._pause = _FIRST_PAUSE
             for item, entry in batch:
+                self.room.keep(entry.size)
                 item.seq, item.size = entry.seq, entry.size
                 if item.storing is not None:
                     item.storing.set()
@@ -103,7 +104,7 @@ class Shelf:
 
     def _put_back(self, batch: list[tuple[Item, Entry]], error: StorageError) -> None:
         for item, entry in batch:
-            self.room.give(entry.size)
+            self.room.leave(entry.size)
             # Whoever waits for it looks again: it can be taken back now.
             waits, item.storing = item.storing, anyio.Event()
             if waits is not None:

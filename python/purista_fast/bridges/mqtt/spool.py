@@ -96,7 +96,7 @@ class Spool:
         for lane, keys in zip(remembering, ids, strict=True):
             lane.seen.update(dict.fromkeys(keys))  # type: ignore[union-attr] # those that have one
         for row in rows:
-            self.shelf.room.take(row.size)
+            self.shelf.room.add(row.size)
             self._highest = row.seq
             self._resume(row)
 
@@ -115,7 +115,7 @@ class Spool:
             for row in rows:
                 if row.seq > self._highest:
                     self._highest = row.seq
-                    self.shelf.room.take(row.size)
+                    self.shelf.room.add(row.size)
                     self._resume(row)
             for lane in self._lanes.values():
                 self.feed(lane)
