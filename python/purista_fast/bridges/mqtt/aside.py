@@ -62,6 +62,11 @@ class Aside:
             logger.error("%s (event %s) was not sent: %s", message.message_type, message.event_name, error)
             return None
 
+    async def admitted(self, event: Outgoing, timeout: float) -> None:
+        """Waits until an event of :meth:`begin` is on its way or on disk, at most so many seconds."""
+        if self.outbox is not None:
+            await self.outbox.admitted(event, timeout)
+
     async def _publish(self, message: Message) -> None:
         try:
             await self._emit(message)

@@ -35,6 +35,8 @@ class Backlog:
     :param hold: how long a row of ``durability="disk"`` is held, in seconds.
     :param max_age: how long a row may wait, in seconds.
     :param dropped: told why and how many events were dropped.
+    :param stirred: called when :meth:`tick` has something to do.
+    :param held_back: told of an event name of which a row has to be sent once more: what comes later waits behind it.
     :param refused: told of a row that will never be sent, with topic and reason; it deletes the row.
     """
 
@@ -50,6 +52,8 @@ class Backlog:
         max_age: float,
         dropped: Callable[[str, int], None],
         refused: Callable[[Row, str, str], None],
+        stirred: Callable[[], None],
+        held_back: Callable[[str], None],
     ) -> None:
         self.holding = Holding(publisher, prefix, instance_id, hold=hold, release=self._delete, reach=self._reach)
         self.posted: dict[int, tuple[Row, Outgoing]] = {}
@@ -60,6 +64,8 @@ class Backlog:
         self._max_age = max_age
         self._dropped = dropped
         self._refused = refused
+        self._stirred = stirred
+        self._held_back = held_back
         self._waiting: Counter[str] = Counter()
         """How many rows that keep their order wait, by event name; those that are about to be written among them."""
         self._expected: Counter[str] = Counter()
@@ -119,6 +125,10 @@ class Backlog:
         """Whether an event of this name has to wait for others on disk."""
         return self._waiting[name] > 0
 
+    def is_behind(self, row: Row) -> bool:
+        """Whether a row that is being written has to wait for others on disk."""
+        return row.ordered and self._waiting[row.name] > self._expected[row.name]
+
     def expect(self, row: Row) -> None:
         """A row is about to be written: what is emitted from now on comes after it."""
         self._coming = (self._coming[0] + 1, self._coming[1] + row.size)
@@ -162,25 +172,25 @@ class Backlog:
 
     # --- what goes
 
-    async def reconnected(self, link: Link) -> None:
-        """A connection is there; comes before anything is published on it.
+    async def reconnected(self, link: Link) -> bool:
+        """A connection is there; comes before anything is published on it. Whether the broker has lost something, so
+        that all has to be sent again, in order.
 
         :raises LinkLost: if it ends.
         """
         lost = await self.holding.lost(link, may_hold=self._may_hold)
-        self._may_hold = False
         self._paused_until, self._pause = 0.0, _FIRST_PAUSE
         if lost:
             logger.warning("the broker may have lost %d events that it had acknowledged: sent again", len(lost))
             # What is on its way is younger, so it comes after them.
-            for seq in (*lost, *self.posted):
-                self._release(seq)
+            self._release(*lost, *self.posted)
             self._look_again(min(lost) - 1)
         for seq, (row, _) in list(self.posted.items()):
             if self._is_too_old(row):
                 self._withdraw(seq)
                 self._drop(row)
         self._wake.set()
+        return bool(lost)
 
     async def drain(self) -> None:
         """Sends rows whenever that is possible; runs as long as the bridge."""
@@ -216,8 +226,7 @@ class Backlog:
         self._wake.set()
         is_alone = entry.code == NOBODY and self._publisher.is_settling(first=True)
         if entry.code in BUSY or is_alone:
-            self._release(row.seq)
-            self._look_again(row.seq - 1)
+            self._hold_back(row)
             self._rest(_SETTLING_PAUSE if is_alone else _LONGEST_PAUSE)
             return
         self._pause = _FIRST_PAUSE
@@ -227,6 +236,7 @@ class Backlog:
             self._refused(row, entry.topic, str(error))
         elif row.hold:
             self.holding.add(row.seq)
+            self._stirred()
         else:
             self._delete([row.seq])
 
@@ -256,6 +266,8 @@ class Backlog:
                 return  # there was a reason to look at older ones again
             self._tail = deque(row for row in rows if not self._is_busy(row))
             self._is_caught_up = len(rows) + len(damaged) < _BATCH
+            if self._is_caught_up:
+                self._may_hold = False
             if not self._tail:
                 self._last = up_to
 
@@ -271,6 +283,7 @@ class Backlog:
             # An earlier process had its acknowledgement, and the broker still knows the event.
             self._take(row)
             self.holding.add(row.seq)
+            self._stirred()
             return True
         return False
 
@@ -301,18 +314,30 @@ class Backlog:
         if row.ordered:
             self._waiting[row.name] -= 1
 
-    def _release(self, seq: int) -> None:
-        """A row waits again."""
-        self._withdraw(seq)
-        _, name = self._busy.pop(seq)
-        if name:
-            self._waiting[name] += 1
+    def _release(self, *numbers: int) -> None:
+        """Rows wait again."""
+        self._withdraw(*numbers)
+        for seq in numbers:
+            _, name = self._busy.pop(seq)
+            if name:
+                self._waiting[name] += 1
 
-    def _withdraw(self, seq: int) -> None:
-        _, entry = self.posted.pop(seq, (None, None))
-        if entry is not None:
+    def _hold_back(self, row: Row) -> None:
+        """A row has to be sent once more; what is behind it and not sent yet stays behind it."""
+        behind = [
+            seq
+            for seq, (other, entry) in self.posted.items()
+            if row.ordered and seq > row.seq and other.name == row.name and not entry.sent
+        ]
+        self._release(row.seq, *behind)
+        self._look_again(row.seq - 1)
+        self._held_back(row.name)
+
+    def _withdraw(self, *numbers: int) -> None:
+        entries = [self.posted.pop(seq)[1] for seq in numbers if seq in self.posted]
+        for entry in entries:
             entry.on_settled = None
-            self._publisher.forget(entry)
+        self._publisher.forget(*entries)
 
     def _look_again(self, after: int) -> None:
         """Reads what comes after this number from disk."""
@@ -330,6 +355,7 @@ class Backlog:
         self._pause = min(self._pause, longest)
         self._paused_until = time.monotonic() + self._pause
         self._pause *= 2
+        self._stirred()
 
     def _reach(self) -> int:
         """The number up to which every row has been acknowledged."""
@@ -347,6 +373,7 @@ class Backlog:
             self._is_deleting = False
             if error is not None:
                 self._deletions = taken + self._deletions  # again with the next tick
+                self._stirred()
                 return
             for seq in taken:
                 size, _ = self._busy.pop(seq, (0, ""))

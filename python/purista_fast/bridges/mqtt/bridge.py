@@ -90,7 +90,7 @@ class MqttBridge:
         if self._store is None:
             self.capabilities = frozenset({"shared", "remote"})
         self._events = self._store.events if self._store else None
-        self._local = Local(bridge, self.instance_id, self._serving, self._workers, self._publisher, self._aside)
+        self._local = Local(bridge, self.instance_id, self._serving, self._workers, self._aside)
         self._rivals = Rivals(self._broker, self.instance_id, bridge.prefix, timeout=bridge.connect_timeout)
         self._sessions = Sessions(bridge, self._broker, self.instance_id, self._rivals)
         self._control = Control(

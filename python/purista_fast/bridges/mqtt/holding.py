@@ -69,6 +69,7 @@ class Holding:
         :raises LinkLost: if the connection ends.
         """
         self.marker.reset()
+        self.saved = 0
         self._told, self._told_at = 0, float("-inf")
         if not self._held and not may_hold:
             return []

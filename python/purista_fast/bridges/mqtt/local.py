@@ -6,14 +6,12 @@ from collections.abc import Awaitable
 
 from ..._core import Address, new_id
 from ...config import BridgeSettings
-from ...errors import UnhandledError
 from ..base import Endpoint, Request
 from ..deadline import limiter
-from ..messages import command_message, logger, response_message, timeout_message
+from ..messages import command_message, response_message, timeout_message
 from ..routes import Route, names
 from ..workers import Workers
 from .aside import Aside
-from .publisher import Publisher
 from .serving import Serving
 
 __all__ = ("Local",)
@@ -31,7 +29,6 @@ class Local:
         instance_id: str,
         serving: Serving,
         workers: Workers,
-        publisher: Publisher,
         aside: Aside,
     ) -> None:
         self.echoes: dict[str, None] = {}
@@ -41,7 +38,6 @@ class Local:
         self._instance_id = instance_id
         self._serving = serving
         self._workers = workers
-        self._publisher = publisher
         self._aside = aside
         self._routes: dict[Address, Route | None] = {}
 
@@ -93,11 +89,7 @@ class Local:
         # that callers feel a broker that takes less than they give.
         event = self._aside.begin(response, endpoint.keeping)
         if event is not None:
-            try:
-                await self._publisher.admitted(event, self._settings.queue_timeout)
-            except UnhandledError as error:
-                self._aside.lost_events += 1
-                logger.error("the success event %s was not sent: %s", response.event_name, error)
+            await self._aside.admitted(event, self._settings.queue_timeout)
         return data
 
     def _on_timeout(self, request: Request) -> None:

@@ -50,7 +50,7 @@ class _Note(Outgoing):
 class Marker:
     """Reads and publishes the marker of one instance.
 
-    :param on_marked: called once the broker has one, with its number, and when it was published (monotonic).
+    :param on_marked: called once the broker has answered, with the number, and when it was published (monotonic).
     """
 
     def __init__(
@@ -66,8 +66,10 @@ class Marker:
         self._under_way: _Note | None = None
 
     def reset(self) -> None:
-        """A new connection: what was under way on the last one has no answer."""
-        self._under_way = None
+        """A new connection: what was on its way to the last one is not true of the broker at the end of this one."""
+        note, self._under_way = self._under_way, None
+        if note is not None:
+            self._publisher.forget(note)
 
     async def read(self, link: Link) -> int:
         """The number that the broker knows; 0 if it knows none of this file.
@@ -111,8 +113,8 @@ class Marker:
         note, self._under_way = self._under_way, None
         if note is not entry or note is None:
             return
-        if note.code < 0x80:
-            self._on_marked(note.seq, note.at)
-        elif self._retain:
+        if note.code >= 0x80 and self._retain:
             logger.warning("the broker refuses the marker: %s", note.error())
             self._retain = False
+        # Refused or not, the broker was there when it answered, and had been since its last acknowledgements.
+        self._on_marked(note.seq, note.at)

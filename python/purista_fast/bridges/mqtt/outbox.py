@@ -75,10 +75,16 @@ class Outbox:
             max_age=self._max_age,
             dropped=self._dropped,
             refused=self._refused,
+            stirred=lambda: self._stirred.set(),
+            held_back=self._follow,
         )
         self._sent: OrderedDict[Event, float] = OrderedDict()
         """Events that are only in memory, with the time from which on they are."""
+        self._spilling: dict[Event, None] = {}
+        """Events that are on their way, and being written to disk."""
         self._stirred = anyio.Event()
+        self._making_room: Counter[str] = Counter()
+        """How many events wait until the oldest of their name have gone, by name."""
         self._drops: Counter[str] = Counter()
         self._logged: dict[str, float] = {}
         self._spilled = 0
@@ -106,7 +112,10 @@ class Outbox:
 
     async def reconnected(self, link: Link) -> None:
         """A connection is there; comes before anything is published on it."""
-        await self.backlog.reconnected(link)
+        if await self.backlog.reconnected(link):
+            # What is in memory is younger than what is sent again from disk.
+            self._publisher.forget(*self._spilling)
+            self._retreat(list(self._sent))
         self._stirred.set()
 
     async def stop(self) -> None:
@@ -182,6 +191,18 @@ class Outbox:
         self._begin(event)
         return event
 
+    async def admitted(self, event: Outgoing, timeout: float) -> None:
+        """Waits until an event of :meth:`begin` has its place in the window, or is on disk; not for longer than that.
+
+        :param timeout: in seconds.
+        """
+        assert isinstance(event, Event)
+        if event.confirmed.is_set() or not self._publisher.is_waiting(event):
+            return
+        event.room = anyio.Event()
+        with anyio.move_on_after(timeout):
+            await event.room.wait()
+
     def statistics(self) -> dict[str, Any]:
         """Counters and depths."""
         return {
@@ -207,7 +228,7 @@ class Outbox:
 
     def _begin(self, event: Event) -> None:
         row = event.row
-        if row.hold or (row.ordered and self.backlog.is_waiting(row.name)):
+        if row.hold or (row.ordered and (self.backlog.is_waiting(row.name) or self._making_room[row.name])):
             self._write(event)
         elif self._publisher.is_away(self._spill_after) or len(self.backlog.posted) >= _SPILLED:
             # What is older comes first, on disk as well.
@@ -231,6 +252,7 @@ class Outbox:
         elif is_refused:
             self._sent.pop(entry, None)
             self._write(entry)
+            self._follow(entry.row.name)
         else:
             self._confirm(entry, entry.error())
 
@@ -240,6 +262,8 @@ class Outbox:
             return
         event.failure = failure
         event.confirmed.set()
+        if event.room is not None:
+            event.room.set()
         if failure is not None and event.is_alone:
             logger.error("event %r of %s was lost: %s", event.row.name, event.message.sender.service_name, failure)
             self._dropped("failed", 1)
@@ -249,20 +273,40 @@ class Outbox:
     def _spill(self, events: list[Event]) -> None:
         """Writes events to disk that stay on their way."""
         for event in events:
-            self._sent.pop(event, None)
+            if event not in self._sent:
+                continue  # it has followed another one
+            del self._sent[event]
             event.state = "writing"
+            self._spilling[event] = None
+            self._write(event)
+
+    def _follow(self, name: str) -> None:
+        """An event of this name waits on disk: those that are in memory, and were not sent, wait behind it."""
+        self._retreat([e for e in self._sent if e.row.name == name and e.row.ordered and not e.sent])
+
+    def _retreat(self, events: list[Event]) -> None:
+        """Events in memory go to disk, and from there to the broker."""
+        for event in events:
+            del self._sent[event]
+        self._publisher.forget(*events)
+        for event in events:
             self._write(event)
 
     def _write(self, event: Event) -> None:
         row = event.row
-        if not self._room.has(row.size):
+        if not self._room.has(row.size) or self._making_room[row.name]:
             self._make_room(event)
-            return
+        else:
+            self._insert(event)
+
+    def _insert(self, event: Event) -> None:
+        row = event.row
         self._room.take(row.size)
         self.backlog.expect(row)
 
         def done(_result: None, error: StorageError | None) -> None:
-            is_on_its_way = event.state == "writing"
+            is_on_its_way = event in self._spilling
+            self._spilling.pop(event, None)
             if error is not None:
                 self._room.leave(row.size)
                 self.backlog.failed(row)
@@ -271,8 +315,10 @@ class Outbox:
                 return
             self._spilled += 1
             self._room.keep(row.size)
+            if is_on_its_way and not event.sent and self.backlog.is_behind(row):
+                self._publisher.forget(event)
             if is_on_its_way and event.gone:
-                # Whoever emitted it was cancelled, and it with that; what is on disk is sent nevertheless.
+                # It has left the window, for order's sake or because whoever emitted it was cancelled.
                 event.on_settled, event.state = None, "memory"
                 self.backlog.written(row)
             elif is_on_its_way:
@@ -294,9 +340,11 @@ class Outbox:
 
     def _make_room(self, event: Event) -> None:
         """What happens to an event for which there is no room."""
+        self._spilling.pop(event, None)
         self._stay_in_memory(event)
         if event.overflow == "drop_oldest":
             self._drop_oldest(event)
+            self._follow(event.row.name)
         elif event.overflow == "drop_newest":
             self._dropped("full", 1)
             self._confirm(event)
@@ -307,8 +355,10 @@ class Outbox:
     def _drop_oldest(self, event: Event) -> None:
         row, sent = event.row, self.backlog.sent
         lacking = self._room.lacking(row.size)
+        self._making_room[row.name] += 1
 
         def done(dropped: list[table.Gone] | None, error: StorageError | None) -> None:
+            self._making_room[row.name] -= 1
             if error is not None:
                 self._confirm(event, error)
                 return
@@ -316,7 +366,7 @@ class Outbox:
             if dropped:
                 self._dropped("full", len(dropped))
             if self._room.has(row.size):
-                self._write(event)
+                self._insert(event)
             else:
                 self._dropped("full", 1)
                 self._confirm(event)

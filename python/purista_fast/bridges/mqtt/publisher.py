@@ -218,6 +218,10 @@ class Publisher:
         self._waiting[entry] = None
         self._fill()
 
+    def is_waiting(self, entry: Outgoing) -> bool:
+        """Whether a message has no place in the window yet."""
+        return entry in self._waiting
+
     async def admitted(self, entry: Outgoing, timeout: float | None) -> None:
         """Waits until a posted message has its place in the window.
 
@@ -268,13 +272,14 @@ class Publisher:
         if error is not None:
             raise error
 
-    def forget(self, entry: Outgoing) -> None:
-        """Nobody waits for this message any more: it is not sent if it was not, and not again if it was."""
-        entry.gone = True
-        if not entry.sent:
-            self._waiting.pop(entry, None)
-            self._unsent.pop(entry, None)
-            self._fill()
+    def forget(self, *entries: Outgoing) -> None:
+        """Nobody waits for these messages any more: they are not sent if they were not, and not again if they were."""
+        for entry in entries:
+            entry.gone = True
+            if not entry.sent:
+                self._waiting.pop(entry, None)
+                self._unsent.pop(entry, None)
+        self._fill()
 
     def statistics(self) -> dict[str, Any]:
         """Counters and depths."""

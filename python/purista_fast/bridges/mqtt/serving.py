@@ -15,6 +15,7 @@ from ...errors import DefinitionError, ServiceError, StatusCode, UnhandledError
 from ..base import Endpoint, Request
 from ..messages import logger, response_message
 from ..routes import names
+from .emission import Event
 from .intake import Intake, topic_of
 from .limits import MOST_KEY
 from .outbox import Outbox
@@ -168,8 +169,11 @@ class Serving:
             self.served += 1
             entry = self._answer(endpoint, command, outcome, deadline)
             # A command counts as running until its answer is on its way, so that answers cannot pile up.
-            if entry is not None:
-                await self._publisher.admitted(entry, max(deadline - time.monotonic(), self._queue_timeout))
+            patience = max(deadline - time.monotonic(), self._queue_timeout)
+            if self.outbox is not None and isinstance(entry, Event):
+                await self.outbox.admitted(entry, patience)
+            elif entry is not None:
+                await self._publisher.admitted(entry, patience)
         except UnhandledError as error:
             self.lost_answers += 1
             logger.error("the answer of %s was not sent: %s", "/".join(names(endpoint.address)), error)
