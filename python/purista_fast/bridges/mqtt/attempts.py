@@ -57,7 +57,7 @@ class Attempts:
             lane.duplicates += 1
             await self._end(item)
             return
-        if item.due > self._spool.now() and not await self._wait(lane, item.due - self._spool.now()):
+        if item.due and item.due > self._spool.now() and not await self._wait(lane, item.due - self._spool.now()):
             return
         item.is_running = True
         retry = consumer.retry

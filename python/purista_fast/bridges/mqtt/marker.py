@@ -38,7 +38,7 @@ class _Note(Outgoing):
         self.topic, self.payload, self.seq = topic, payload, seq
         self.retain = retain
         self.again = self.gone = self.sent = False
-        self.code = -1
+        self.code, self.size = -1, 0
         self.room = self.settled = self.on_settled = None
         self.at = time.monotonic()
 

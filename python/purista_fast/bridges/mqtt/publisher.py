@@ -59,6 +59,7 @@ class Outgoing:
         "room",
         "sent",
         "settled",
+        "size",
         "topic",
     )
     is_note = False
@@ -72,6 +73,8 @@ class Outgoing:
         self.again = again
         self.retain = False
         self._properties: PublishProperties | None = None
+        self.size = 0
+        """Of its packet, in bytes, once that has been looked at."""
         self.gone = False
         """Nobody waits for it any more: it is not sent if it was not yet."""
         self.sent = False
@@ -195,13 +198,17 @@ class Publisher:
                 f"the message has {len(entry.payload)} bytes, {self._largest_payload} are allowed "
                 f"(bridge.max_payload_size): a message to {entry.topic}",
             )
-        if len(entry.properties()) > MOST_PROPERTY_BYTES:
-            raise UnhandledError(
-                StatusCode.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"ids, names and traces have {len(entry.properties())} bytes as properties, {MOST_PROPERTY_BYTES} are "
-                f"allowed: a message to {entry.topic:.300}",
-            )
-        limit, size = self._limit_of_packets, _size_of(entry)
+        if not entry.size:
+            properties = len(entry.properties())
+            if properties > MOST_PROPERTY_BYTES:
+                raise UnhandledError(
+                    StatusCode.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    f"ids, names and traces have {properties} bytes as properties, {MOST_PROPERTY_BYTES} are "
+                    f"allowed: a message to {entry.topic:.300}",
+                )
+            # The fixed header, the packet id and two length fields have 9 bytes together.
+            entry.size = len(entry.payload) + len(entry.topic.encode()) + properties + 9
+        limit, size = self._limit_of_packets, entry.size
         if size > limit:
             raise UnhandledError(
                 StatusCode.PAYLOAD_TOO_LARGE,
@@ -317,7 +324,7 @@ class Publisher:
             return
         while unsent and link.is_up and len(in_flight) < self._limit:
             entry, _ = unsent.popitem(last=False)
-            if _size_of(entry) > self._limit_of_packets:
+            if entry.size > self._limit_of_packets:
                 # It was meant for a broker that took more; this one would close the connection.
                 self._settle(entry, _TOO_LARGE)
                 continue
@@ -351,9 +358,3 @@ class Publisher:
     @property
     def _limit_of_packets(self) -> int:
         return min(self._largest, self._link.maximum_packet_size) if self._link else self._largest
-
-
-def _size_of(entry: Outgoing) -> int:
-    """The size of its packet, in bytes."""
-    # The fixed header, the packet id and two length fields have 9 bytes together.
-    return len(entry.payload) + len(entry.topic.encode()) + len(entry.properties()) + 9
