@@ -37,6 +37,18 @@ def test_the_lock_is_one_process_s_at_a_time(tmp_path: Path) -> None:
     second.release()
 
 
+def test_what_an_ended_process_had_begun_is_removed(tmp_path: Path) -> None:
+    state = State(tmp_path, "node")
+    state.lock()
+    state.save({"a": 1}, {})
+    state.release()
+    for name in (".new-abc123", ".new-messages.db"):
+        (tmp_path / "node" / name).write_text("half")
+    state.lock()
+    assert sorted(os.listdir(tmp_path / "node")) == ["lock", "subscriptions.json"]
+    state.release()
+
+
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "../../up", "Thermo", "Ümläut \0"])
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     state = State.open(tmp_path, name, None)

@@ -329,6 +329,30 @@ def test_check_finds_damaged_pages(run: Run, file: Path) -> None:
     assert "restart the application" in result.stdout
 
 
+def test_a_damaged_name_of_a_table_is_damage(run: Run, file: Path) -> None:
+    make(file, row(1))
+    data = file.read_bytes()
+    file.write_bytes(data[:4096].replace(b"outbox", b"out\xc3ox") + data[4096:])
+    for command in ("status", "check", "list"):
+        result = run(command, "thermo:app")
+        assert result.exit_code == 1
+        assert "is damaged (" in result.stderr
+    assert len(lines(run("export", "--file", str(file)))) == 1
+
+
+def test_check_finds_a_damaged_log(run: Run, file: Path) -> None:
+    make(file)
+    crash(file, lambda db: [fill(db, row(number)) for number in range(20)])
+    log = file.with_name("messages.db-wal")
+    data = bytearray(log.read_bytes())
+    data[20_000] ^= 1
+    log.write_bytes(data)
+    result = run("check", "thermo:app")
+    assert result.exit_code == 1
+    assert "the log (messages.db-wal): frame" in result.stdout
+    assert "start the application" in result.stdout
+
+
 def test_check_finds_a_full_disk(run: Run, disk: Disk) -> None:
     make(disk.folder / "node" / "messages.db")
     result = run("check", "--state", str(disk.folder / "node"))

@@ -141,6 +141,13 @@ def test_one_damaged_byte_in_the_header(original: Original, tmp_path: Path, at: 
     check_damaged(original, tmp_path, at, bytes([original.data[at] ^ change]))
 
 
+def test_damage_in_the_name_of_a_table(original: Original, tmp_path: Path) -> None:
+    """SQLite's message then holds bytes that are no UTF-8, and Python raises another error."""
+    for name in (b"outbox", b"dead_letters", b"meta"):
+        check_damaged(original, tmp_path, original.data[: schema.PAGE].rindex(b"CREATE TABLE " + name) + 13, b"\xc3")
+        check_damaged(original, tmp_path, original.data[: schema.PAGE].index(name), b"\xc3")
+
+
 @pytest.mark.parametrize("noise", [False, True])
 def test_each_page_lost(original: Original, tmp_path: Path, noise: bool) -> None:
     for number in range(original.pages):

@@ -296,6 +296,24 @@ async def test_a_start_on_a_full_disk(disk: Disk) -> None:
         assert await database.run(all_rows) == []
 
 
+async def test_a_damaged_file_on_a_full_disk(disk: Disk) -> None:
+    """What is reserved is enough for a small one."""
+    file = disk.folder / "messages.db"
+    async with running(file) as database:
+        for number in range(20):
+            await database.run(adds(number, 2000))
+    damage(file)
+    disk.fill()
+    async with running(file) as database:
+        assert database.damage is not None
+        assert len(await database.run(all_rows)) == 20
+
+
+def damage(file: Path) -> None:
+    with file.open("r+b") as out:
+        out.write(bytes(100))
+
+
 async def test_a_new_file_on_a_full_disk_is_a_clear_error(disk: Disk) -> None:
     disk.fill()
     with pytest.raises(BridgeError, match=r"messages\.db cannot be used: .* free the disk"):
@@ -384,8 +402,7 @@ async def test_a_folder_that_cannot_be_made_again_is_an_error(file: Path) -> Non
 
 async def test_damage_is_logged_and_the_rows_are_there(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     make(file, row(1))
-    with file.open("r+b") as out:
-        out.write(bytes(100))
+    damage(file)
     with caplog.at_level(logging.ERROR):
         async with running(file) as database:
             assert await database.run(all_rows) == [1]

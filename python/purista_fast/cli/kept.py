@@ -17,7 +17,9 @@ from ..bridges.mqtt.state import check_instance_id, folder_of
 from ..config import Settings, load, seconds
 from ..errors import ConfigError
 from ..storage.clock import PoweredClock
+from ..storage.damage import is_damage
 from ..storage.reading import ChangedWhileRead, clock_of, open_reading, open_writing
+from ..storage.schema import BROKEN
 from .find import find_app
 from .options import verbose
 
@@ -103,9 +105,11 @@ class Kept:
             self.fail("was changed by an application that has just started; try again")
         except RuntimeError as error:
             self.fail(f"cannot be {done}: {error}")
-        except sqlite3.OperationalError as error:
-            self.fail(f"cannot be {done}: {error}; is there room on the disk, and does another process write to it?")
-        except sqlite3.DatabaseError as error:
+        except BROKEN as error:
+            if not is_damage(error):
+                self.fail(
+                    f"cannot be {done}: {error}; is there room on the disk, and does another process write to it?"
+                )
             self.fail(
                 f"is damaged ({error}): the application sets it aside and saves what can be read when it starts; "
                 f"`purista-fast outbox export --file {self.file}` reads that as well"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import click
 
+from ..storage import schema, wal
 from ..storage.rows import is_whole
 from .kept import Kept, kept
 from .output import line, printable
@@ -29,7 +30,7 @@ _BATCH = 256
 def command(kept: Kept) -> None:
     """Look for damage, rights that are too wide, and a disk that gets full; exit code 1 if there is any."""
     with kept.read() as db:
-        faults = [*_damage(db), *_rights(kept), *_room(kept)]
+        faults = [*_damage(db), *_log(kept), *_rights(kept), *_room(kept)]
         rows = 0 if faults else sum(_count(db, table) for table in _TABLES)
     faults += [
         f"{path.name} was damaged and set aside: read it with `purista-fast outbox export --file {path}`, then remove "
@@ -46,7 +47,7 @@ def command(kept: Kept) -> None:
 def _damage(db: sqlite3.Connection) -> Iterator[str]:
     try:
         found = [row[0] for row in db.execute("PRAGMA integrity_check(10)")]
-    except sqlite3.DatabaseError as error:
+    except schema.BROKEN as error:
         found = [str(error)]
     if found != ["ok"]:
         yield (
@@ -63,6 +64,13 @@ def _damage(db: sqlite3.Connection) -> Iterator[str]:
             )
 
 
+def _log(kept: Kept) -> Iterator[str]:
+    # While it is written there is no telling.
+    fault = None if kept.is_running() else wal.fault(kept.file.with_name(kept.file.name + "-wal"))
+    if fault is not None:
+        yield f"{fault}: start the application, which brings in what there is"
+
+
 def _changed(db: sqlite3.Connection, table: str) -> Iterator[int]:
     last = 0
     try:
@@ -75,7 +83,7 @@ def _changed(db: sqlite3.Connection, table: str) -> Iterator[int]:
             if not found:
                 return
             last = found[-1][0]
-    except sqlite3.DatabaseError:
+    except schema.BROKEN:
         return  # the check of the file as a whole has told
 
 

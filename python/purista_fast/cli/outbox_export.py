@@ -80,8 +80,8 @@ def _any_file(file: Path) -> Iterator[sqlite3.Connection]:
                 db = stack.enter_context(closing(schema.connect(copy, create=False)))
                 damage.check(db)
                 if not schema.is_current(db):
-                    raise sqlite3.DatabaseError("it has no tables of messages")
-            except sqlite3.DatabaseError as error:
+                    raise sqlite3.DatabaseError("malformed: it has no tables of messages")
+            except schema.BROKEN as error:
                 note(printable(f"{file} is damaged ({error}); what can be read of it follows"))
                 db = stack.enter_context(closing(_saved(file, copy.parent)))
         except RuntimeError as error:

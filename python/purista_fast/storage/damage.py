@@ -14,7 +14,7 @@ from . import schema, wal
 from .rows import TABLES
 from .salvage import salvage
 
-__all__ = ("Damage", "check", "open_or_recover", "set_aside", "sync")
+__all__ = ("Damage", "check", "is_damage", "open_or_recover", "set_aside", "sync")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def open_or_recover(file: Path) -> tuple[sqlite3.Connection, Damage | None]:
         except BaseException:
             db.close()
             raise
-    except sqlite3.DatabaseError as error:
-        if is_new or not _is_damage(error):
+    except schema.BROKEN as error:
+        if is_new or not is_damage(error):
             raise
         what = str(error)
     return _recover(file, what)
@@ -103,7 +103,10 @@ def _fault_of_header(file: Path) -> str | None:
     return None if is_right and encoding in (0, 1) else "the header is not that of a file of messages"
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
+def is_damage(error: sqlite3.DatabaseError | UnicodeDecodeError) -> bool:
+    """Whether an error says that the file is damaged, and not that it cannot be used now."""
+    if isinstance(error, UnicodeDecodeError):
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return "malformed" in str(error)

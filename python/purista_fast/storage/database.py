@@ -84,9 +84,9 @@ class Database:
         try:
             try:
                 self._db, self.damage = open_or_recover(self.file)
-            except sqlite3.OperationalError:
-                # A full disk has no room for the log; ours has been kept.
-                if not self._free_reserve():
+            except (sqlite3.OperationalError, OSError) as error:
+                # A full disk has no room for the log, or for the file that a damaged one becomes; some has been kept.
+                if not _may_be_full(error) or not self._free_reserve():
                     raise
                 self._db, self.damage = open_or_recover(self.file)
             self._inode = _inode(self.file)
@@ -361,6 +361,10 @@ def _inode(file: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _may_be_full(error: sqlite3.Error) -> bool:
-    # A log that cannot grow is reported as an error of input and output, depending on where it happens.
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+def _may_be_full(error: sqlite3.Error | OSError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # A log that cannot grow is reported as an error of input and output, or as a file that cannot be opened, depending
+    # on where it happens.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)

@@ -62,7 +62,7 @@ def open_writing(file: Path) -> Iterator[sqlite3.Connection]:
     with closing(schema.connect(file, create=False)) as db:
         damage.check(db)
         if not schema.is_current(db):
-            raise sqlite3.DatabaseError("it has no tables of messages")
+            raise sqlite3.DatabaseError("malformed: it has no tables of messages")
         db.execute("BEGIN IMMEDIATE")
         try:
             yield db
@@ -106,7 +106,7 @@ def _connect(file: Path, mode: str) -> sqlite3.Connection:
         db.text_factory = schema.text
         db.execute("PRAGMA query_only = 1")
         if not schema.is_current(db) and file.stat().st_size:
-            raise sqlite3.DatabaseError("it has no tables of messages")
+            raise sqlite3.DatabaseError("malformed: it has no tables of messages")
         return db
     except BaseException:
         db.close()

@@ -16,6 +16,7 @@ __all__ = ("salvage",)
 
 _PATIENCE = 500
 """How many ranges of a table may be unreadable before its rows are looked for page by page alone."""
+_BATCH = 1000
 _HIGHEST = 1 << 48
 """A number above this is damaged."""
 Row = Sequence[object]
@@ -63,6 +64,7 @@ class _Saved:
     def __init__(self, db: sqlite3.Connection) -> None:
         self.counts: dict[str, int] = dict.fromkeys(TABLES, 0)
         self._db = db
+        self._added = 0
         self._strays: list[tuple[str, Row]] = []
         """Rows whose numbers cannot be theirs."""
 
@@ -97,7 +99,7 @@ class _Saved:
                 is_complete = is_complete and walk.is_complete
             try:
                 kept = source.execute("SELECT key, value FROM meta WHERE key NOT IN ('store', 'format')").fetchall()
-            except sqlite3.DatabaseError:
+            except schema.BROKEN:
                 return False
             for key, value in kept:
                 if isinstance(key, str) and isinstance(value, int | float | str):
@@ -111,6 +113,11 @@ class _Saved:
                 self._add(table, (number, *values[1:]))
 
     def _add(self, table: str, row: Row) -> None:
+        self._added += 1
+        if self._added % _BATCH == 0:
+            # All at once the log would get as long as the file.
+            self._db.execute("COMMIT")
+            self._db.execute("BEGIN IMMEDIATE")
         if not is_right(table, row[1:]):
             return
         number = row[0]
@@ -147,26 +154,24 @@ class _Walk:
         patience = _PATIENCE
         while ranges and patience:
             first, last = ranges.pop()
-            found: list[Row] = []
             try:
-                cursor = self._source.execute(select, (first, last))
-                while rows := cursor.fetchmany(100):
-                    found += rows
-            except sqlite3.DatabaseError:
+                for row in self._source.execute(select, (first, last)):
+                    yield row
+                    if isinstance(row[0], int):
+                        first = max(first, row[0] + 1)
+            except schema.BROKEN:
                 self.is_complete = False
                 patience -= 1
                 if first < last:
                     middle = (first + last) // 2
                     ranges += [(middle + 1, last), (first, middle)]
-                continue
-            yield from found
 
 
 def _is_sound(source: sqlite3.Connection) -> bool:
     """Whether SQLite finds no fault; free pages that are in no list are none."""
     try:
         found = source.execute("PRAGMA quick_check").fetchall()
-    except sqlite3.DatabaseError:
+    except schema.BROKEN:
         return False
     return all(
         text == "ok" or "never used" in text or "reelist" in text for row in found for text in row[0].splitlines()
@@ -178,7 +183,7 @@ def _has_tables(file: Path) -> bool:
         with closing(sqlite3.connect(file)) as db:
             names = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
             return names >= set(TABLES)
-    except sqlite3.DatabaseError:
+    except schema.BROKEN:
         return False
 
 

@@ -5,6 +5,7 @@ See https://www.sqlite.org/fileformat2.html#b_tree_pages and the chapters after 
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,8 +36,13 @@ def scan(file: Path) -> Iterator[Found]:
 
     :raises OSError: if the file cannot be read.
     """
-    with file.open("rb") as source:
-        data = memoryview(source.read())
+    if not file.stat().st_size:
+        return
+    with file.open("rb") as source, mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield from _cells(data)
+
+
+def _cells(data: mmap.mmap) -> Iterator[Found]:
     free = _free(data)
     for number in range(1, len(data) // PAGE + 1):
         page = data[(number - 1) * PAGE : number * PAGE]
@@ -48,7 +54,7 @@ def scan(file: Path) -> Iterator[Found]:
                     continue
 
 
-def _free(data: memoryview) -> set[int]:
+def _free(data: mmap.mmap) -> set[int]:
     """The pages that are in no table."""
     free: set[int] = set()
     trunk = int.from_bytes(data[32:36], "big")
@@ -61,13 +67,13 @@ def _free(data: memoryview) -> set[int]:
     return free
 
 
-def _cell(data: memoryview, page: memoryview, at: int) -> Found:
+def _cell(data: mmap.mmap, page: bytes, at: int) -> Found:
     size, at = _varint(page, at)
     number, at = _varint(page, at)
     if size > _LARGEST:
         raise ValueError("too large")
     if size <= _MOST:
-        return Found(number, _record(page[at : at + size].tobytes(), size))
+        return Found(number, _record(page[at : at + size], size))
     local = _LEAST + (size - _LEAST) % (PAGE - 4)
     local = local if local <= _MOST else _LEAST
     body = bytearray(page[at : at + local])
@@ -82,10 +88,10 @@ def _cell(data: memoryview, page: memoryview, at: int) -> Found:
 def _record(body: bytes, size: int) -> list[Value]:
     if len(body) != size:
         raise ValueError("cut off")
-    end, at = _varint(memoryview(body), 0)
+    end, at = _varint(body, 0)
     kinds = []
     while at < end:
-        kind, at = _varint(memoryview(body), at)
+        kind, at = _varint(body, at)
         kinds.append(kind)
     values: list[Value] = []
     for kind in kinds:
@@ -114,7 +120,7 @@ def _value(kind: int, part: bytes) -> Value:
     return part.decode() if kind % 2 else part
 
 
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
+def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = 0
     for index in range(8):
         byte = data[at + index]

@@ -7,10 +7,12 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-__all__ = ("PAGE", "VERSION", "connect", "create", "get", "give_back", "is_current", "put", "shrink", "text")
+__all__ = ("BROKEN", "PAGE", "VERSION", "connect", "create", "get", "give_back", "is_current", "put", "shrink", "text")
 
 VERSION = 1
 PAGE = 4096
+BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What a damaged file raises; the second where SQLite's own message holds a damaged name."""
 _INCREMENTAL = 2
 _FREE, _AT_ONCE = 256, 512
 """How many free pages a file keeps, and how many are given back at once."""

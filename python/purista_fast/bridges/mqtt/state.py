@@ -134,6 +134,10 @@ class State:
                 "one its own bridge.instance_id, or its own storage.state_dir"
             ) from None
         self._lock = lock
+        for left in self.folder.glob(".new-*"):
+            # By a process that ended while it wrote.
+            with contextlib.suppress(OSError):
+                left.unlink()
 
     def release(self) -> None:
         """Lets others be this instance."""
