@@ -12,7 +12,20 @@ from . import schema
 from .damage import set_aside
 from .rows import is_right
 
-__all__ = ("Entry", "Waiting", "begin", "delete", "insert", "load", "load_one", "postpone", "rest", "settle", "waiting")
+__all__ = (
+    "Entry",
+    "Waiting",
+    "begin",
+    "begun",
+    "delete",
+    "insert",
+    "load",
+    "load_one",
+    "postpone",
+    "rest",
+    "settle",
+    "waiting",
+)
 
 OVERHEAD = 120
 """What an entry takes beside its message, in bytes; about."""
@@ -102,6 +115,13 @@ def postpone(db: sqlite3.Connection, seq: int, attempts: int, due: float, error:
     db.execute(
         "UPDATE spool SET attempts = ?, due = ?, running = 0, error = ? WHERE seq = ?", (attempts, due, error, seq)
     )
+
+
+def begun(db: sqlite3.Connection, consumer: str) -> list[bytes]:
+    """The messages of a subscription of which an attempt has begun."""
+    return [
+        message for (message,) in db.execute("SELECT message FROM spool WHERE consumer = ? AND attempts", (consumer,))
+    ]
 
 
 def settle(db: sqlite3.Connection) -> None:

@@ -14,6 +14,7 @@ from ...errors import ServiceError
 from ...storage import seen
 from ...storage import spool as table
 from ...storage.database import Database, StorageError
+from ...storage.dead_letters import DeadLetter
 from ...storage.spool import Entry
 from ..base import Consumer
 from ..messages import logger
@@ -53,9 +54,9 @@ class Attempts:
         lane = item.lane
         if item.is_parked or lane.is_left:
             return
-        if lane.seen is not None and not item.attempts and not item.again and item.key in lane.seen:
+        if lane.is_duplicate(item):
             lane.duplicates += 1
-            await self._end(item)
+            await self._drop(item)
             return
         if item.due and item.due > self._spool.now() and not await self._wait(lane, item.due - self._spool.now()):
             return
@@ -80,6 +81,7 @@ class Attempts:
                 if not retry.block:
                     await self._try_later(item, pause, text)
                     return
+                await self._note(item, pause, text)
                 if not await self._wait(lane, pause):
                     return
             else:
@@ -106,26 +108,45 @@ class Attempts:
 
     async def _end(self, item: Item) -> None:
         """It has been handled."""
+        lane, key = item.lane, item.key
+        if lane.seen is None or key in lane.seen:
+            await self._drop(item)
+            return
+        seq = await self._spool.shelf.settle(item)
+        lane.items.pop(item, None)
+        lane.remember(key)
+
+        def work(db: sqlite3.Connection) -> None:
+            seen.insert(db, lane.label, key)
+            if seq:
+                table.delete(db, seq)
+
+        try:
+            await self._database.run(work, frees=True)
+            self._spool.give(item)
+        except StorageError as error:
+            logger.error("%s: the id of a message could not be kept: %s", lane.label, error)
+        self._spool.release(item)
+        self._spool.feed(lane)
+
+    async def _drop(self, item: Item) -> None:
+        """Nothing is left to do for it."""
         lane, seq = item.lane, await self._spool.shelf.settle(item)
         lane.items.pop(item, None)
-        if lane.seen is not None and item.key not in lane.seen:
-            key = item.key
-            lane.remember(key)
-
-            def work(db: sqlite3.Connection) -> None:
-                seen.insert(db, lane.label, key)
-                if seq:
-                    table.delete(db, seq)
-
-            try:
-                await self._database.run(work, frees=True)
-                self._spool.give(item)
-            except StorageError as error:
-                logger.error("%s: the id of a message could not be kept: %s", lane.label, error)
-        elif seq:
+        if seq:
             self._database.submit(lambda db: table.delete(db, seq), partial(self._spool.deleted, item), frees=True)
         self._spool.release(item)
         self._spool.feed(lane)
+
+    async def _note(self, item: Item, pause: float, error: str) -> None:
+        """It has failed, and stays where it is; so that the attempt counts if the application stops meanwhile."""
+        seq, due = await self._spool.shelf.settle(item), self._spool.now() + pause
+        if not seq:
+            return
+        try:
+            await self._database.run(lambda db: table.postpone(db, seq, item.attempts, due, error), frees=True)
+        except StorageError as failure:
+            logger.error("%s: a failed attempt could not be noted: %s", item.lane.label, failure)
 
     async def _try_later(self, item: Item, pause: float, error: str) -> None:
         """It has failed, and is tried again after a pause (in seconds)."""
@@ -140,38 +161,42 @@ class Attempts:
         self._spool.feed(lane)
 
     async def _bury(self, item: Item, error: str) -> None:
-        """It has failed for the last time."""
-        lane, seq, key = item.lane, await self._spool.shelf.settle(item), item.key
+        """It has failed for the last time: it stays unacknowledged, or in the spool, until it is a dead letter."""
+        lane, pause = item.lane, _FIRST_PAUSE
         letter = letter_of("subscription", lane.label, item.message, item.attempts, error)
-        lane.remember(key)
-
-        def also(db: sqlite3.Connection) -> None:
-            if lane.seen is not None:
-                seen.insert(db, lane.label, key)
-            if seq:
-                table.delete(db, seq)
-
-        buried = anyio.Event()
-        failed: list[StorageError] = []
-
-        def done(error: StorageError | None) -> None:
-            if error is not None:
-                failed.append(error)
-            buried.set()
-
-        pause = _FIRST_PAUSE
         while True:
-            self._graveyard.bury(letter, also, done)
-            await buried.wait()
-            if not failed:
+            seq = await self._spool.shelf.settle(item)
+            failure = await self._try_to_bury(item, letter, seq)
+            if failure is None:
                 break
-            # It stays unacknowledged, or on disk, until it has its place.
-            logger.error("%s: a dead letter could not be kept, tried again: %s", lane.label, failed.pop())
-            buried = anyio.Event()
+            logger.error("%s: a dead letter could not be kept, tried again: %s", lane.label, failure)
             if not await self._wait(lane, pause):
                 return
             pause = min(pause * 2, _LONGEST_PAUSE)
-        lane.items.pop(item, None)
-        self._spool.give(item)
-        self._spool.release(item)
-        self._spool.feed(lane)
+        lane.remember(item.key)
+        if seq:
+            lane.items.pop(item, None)
+            self._spool.give(item)
+            self._spool.release(item)
+            self._spool.feed(lane)
+        else:
+            await self._drop(item)  # it may have moved to the spool meanwhile
+
+    async def _try_to_bury(self, item: Item, letter: DeadLetter, seq: int) -> StorageError | None:
+        lane, buried = item.lane, anyio.Event()
+        failures: list[StorageError] = []
+
+        def also(db: sqlite3.Connection) -> None:
+            if lane.seen is not None:
+                seen.insert(db, lane.label, item.key)
+            if seq:
+                table.delete(db, seq)
+
+        def done(error: StorageError | None) -> None:
+            if error is not None:
+                failures.append(error)
+            buried.set()
+
+        self._graveyard.bury(letter, also, done)
+        await buried.wait()
+        return failures[0] if failures else None

@@ -220,6 +220,8 @@ class MqttBridge:
     async def stop(self) -> None:
         """Disconnects; see :class:`EventBridge`. The broker keeps what the subscriptions have not handled."""
         self._is_draining = True
+        if self._store is not None:
+            self._store.outbox.backlog.holding.mark(now=True)
         await self._sessions.stop()
         await self._release()
 

@@ -174,6 +174,7 @@ class Events:
         self.repeated += 1
         found.link, found.mid = link, arrived.mid
         self._arrived.append(found)
+        self._stirred.set()
         self._acknowledge()
         return True
 

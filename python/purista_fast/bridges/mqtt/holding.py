@@ -79,15 +79,18 @@ class Holding:
             del self._held[seq]
         return lost
 
-    def mark(self) -> None:
-        """Publishes the marker while there is something to hold; to be called from time to time."""
+    def mark(self, *, now: bool = False) -> None:
+        """Publishes the marker while there is something to hold; to be called from time to time.
+
+        :param now: whether that is the last time: what the broker hears now, it need not get again.
+        """
         if not self._held or not self._publisher.is_up:
             return
-        reach, now = self._reach(), time.monotonic()
+        reach, moment = self._reach(), time.monotonic()
         # Each one is a message that the broker keeps: no more of them than the rows to let go are worth.
         pause = _PAUSE if reach > self._told else max(_PAUSE, self._hold / 10)
-        if now - self._told_at >= min(pause, self._hold / 4):
-            self._told, self._told_at = reach, now
+        if now or moment - self._told_at >= min(pause, self._hold / 4):
+            self._told, self._told_at = reach, moment
             self.marker.publish(reach)
 
     def _marked(self, reach: int, at: float) -> None:

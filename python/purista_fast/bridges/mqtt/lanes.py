@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
 
 import anyio
 
-from ..._core import Message
+from ..._core import Message, WireError, decode
 from ...storage import seen
 from ..base import Consumer
 from .link import Link
@@ -68,8 +70,8 @@ class Item:
 
     @property
     def key(self) -> str:
-        """What it is known by: an answer has the id of its command."""
-        return f"{self.message.message_type}:{self.message.id}"
+        """What it is known by."""
+        return key_of(self.message)
 
 
 class Lane:
@@ -96,13 +98,38 @@ class Lane:
         self.errors = 0
         self.duplicates = 0
         self.seen: OrderedDict[str, None] | None = OrderedDict() if consumer.deduplicate else None
+        self.begun: set[str] = set()
+        """The ids of what is being handled, or tried again, where duplicates are left out."""
+
+    def recall(self, keys: Iterable[str], begun: Iterable[bytes]) -> None:
+        """Takes note of what earlier processes handled, and of the messages that they have tried."""
+        self.seen = OrderedDict.fromkeys(keys)
+        for data in begun:
+            with suppress(WireError):
+                message = decode(data)
+                self.begun.add(key_of(message))
+
+    def is_duplicate(self, item: Item) -> bool:
+        """Whether a message was handled before, or another one of its id is in hand; if not, this one is now."""
+        if self.seen is None or item.attempts or item.again:
+            return False
+        if item.key in self.seen or item.key in self.begun:
+            return True
+        self.begun.add(item.key)
+        return False
 
     def remember(self, key: str) -> None:
         """Notes that a message has been handled."""
         if self.seen is not None:
+            self.begun.discard(key)
             self.seen[key] = None
             if len(self.seen) > seen.REMEMBERED:
                 self.seen.popitem(last=False)
+
+
+def key_of(message: Message) -> str:
+    """What a message is known by: an answer has the id of its command, so that alone is not enough."""
+    return f"{message.message_type}:{message.id}"
 
 
 def label_of(consumer: Consumer) -> str:

@@ -68,7 +68,8 @@ class Spool:
         self._by_label: dict[str, Lane] = {}
         self._due: list[tuple[float, int, str]] = []
         """What waits for its next attempt: when (in powered seconds), number, subscription; a heap."""
-        self._highest = 0
+        self._known: set[int] = set()
+        """The numbers of what is on disk."""
         self._stored = 0
         self._stirred = anyio.Event()
         self.attempts = Attempts(self, database, graveyard)
@@ -87,17 +88,17 @@ class Spool:
         """
         remembering = [lane for lane in self._lanes.values() if lane.seen is not None]
 
-        def read(db: sqlite3.Connection) -> tuple[list[table.Waiting], list[list[str]]]:
+        def read(db: sqlite3.Connection) -> tuple[list[table.Waiting], list[tuple[list[str], list[bytes]]]]:
             found = table.waiting(db)
             table.settle(db)
-            return found, [seen.load(db, lane.label) for lane in remembering]
+            return found, [(seen.load(db, lane.label), table.begun(db, lane.label)) for lane in remembering]
 
         rows, ids = await self._database.run(read)
-        for lane, keys in zip(remembering, ids, strict=True):
-            lane.seen.update(dict.fromkeys(keys))  # type: ignore[union-attr] # those that have one
+        for lane, (keys, begun) in zip(remembering, ids, strict=True):
+            lane.recall(keys, begun)
         for row in rows:
             self.shelf.room.add(row.size)
-            self._highest = row.seq
+            self._known.add(row.seq)
             self._resume(row)
 
     def start(self, tasks: TaskGroup) -> None:
@@ -113,14 +114,14 @@ class Spool:
                 logger.error("the spool cannot be read: %s", error)
                 return
             for row in rows:
-                if row.seq > self._highest:
-                    self._highest = row.seq
+                if row.seq not in self._known:
+                    self._known.add(row.seq)
                     self.shelf.room.add(row.size)
                     self._resume(row)
             for lane in self._lanes.values():
                 self.feed(lane)
 
-        self._database.submit(lambda db: table.waiting(db, self._highest), done)
+        self._database.submit(table.waiting, done)
 
     async def stop(self) -> None:
         """Notes that what still runs was not ended by itself."""
@@ -151,8 +152,10 @@ class Spool:
             self._bury_unserved(row)
         elif row.running and row.attempts >= lane.consumer.retry.attempts:
             self._bury_by_number(row.seq, row.attempts, _ENDED)
-        elif lane.consumer.retry.block or (not row.due and not row.running):
+        elif lane.consumer.retry.block or (not row.due and (not row.running or row.attempts == 1)):
+            # One that was being handled when the process ended goes first once more: it may not be to blame.
             lane.behind += 1
+            lane.last = min(lane.last, row.seq - 1)
         elif row.running:
             logger.error("%s: %s (attempt %d); tried again later", lane.label, _ENDED, row.attempts)
             due = self.now() + lane.consumer.retry.pause(row.attempts)
@@ -211,7 +214,7 @@ class Spool:
 
     def _written(self, item: Item, entry: Entry) -> None:
         self._stored += 1
-        self._highest = max(self._highest, entry.seq)
+        self._known.add(entry.seq)
         if entry.due:
             heapq.heappush(self._due, (entry.due, entry.seq, entry.consumer))
             self._stirred.set()
@@ -241,11 +244,18 @@ class Spool:
                 return
             entries, damaged = found
             lane.behind -= damaged
+            here = {item.seq for item in lane.items}
             for entry in entries:
-                if not self._bring(lane, entry):
-                    return  # goes on when the next one has been handled
+                if entry.seq not in self._known:
+                    # Another process has added it, and we have not been told yet.
+                    self._known.add(entry.seq)
+                    self.shelf.room.add(entry.size)
+                    lane.behind += 1
+                if entry.seq not in here:
+                    if not self._bring(lane, entry):
+                        return  # goes on when the next one has been handled
+                    lane.behind -= 1
                 lane.last = entry.seq
-                lane.behind -= 1
             if entries:
                 self.feed(lane)
 
@@ -302,6 +312,7 @@ class Spool:
     def give(self, item: Item) -> None:
         """An item is on disk no more."""
         if item.seq:
+            self._known.discard(item.seq)
             self.shelf.give(item.size)
 
     def deleted(self, item: Item, _result: None, error: StorageError | None) -> None:
@@ -336,6 +347,12 @@ class Spool:
             except WireError:
                 name = ""
             letter = DeadLetter("subscription", entry.consumer, name, attempts, error, entry.message)
-            self._graveyard.bury(letter, lambda db: table.delete(db, seq), lambda _error: self.shelf.give(entry.size))
+
+            def buried(failure: StorageError | None) -> None:
+                if failure is None:
+                    self._known.discard(seq)
+                    self.shelf.give(entry.size)
+
+            self._graveyard.bury(letter, lambda db: table.delete(db, seq), buried)
 
         self._database.submit(lambda db: table.load_one(db, seq), done)
