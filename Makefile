@@ -79,7 +79,7 @@ format: $(INSTALLED) rust ## put Python and Rust into the house style
 faults: $(BUILT) $(PEERS)/.installed broker ## prove the promises under faults, about an hour, write docs/faults.md (SCALE=1)
 	$(call need,command -v ip,ip (network namespaces),iproute2)
 	FAULTS=long FAULTS_SCALE="$(SCALE)" FAULTS_PEERS="$(CURDIR)/$(PEERS)/bin/python" FAULTS_TABLE="$(VENV)/faults.json" \
-	  $(BIN)/pytest tests/faults $(ARGS); code=$$?; \
+	  $(BIN)/pytest -o faulthandler_timeout=0 tests/faults $(ARGS); code=$$?; \
 	FAULTS_SCALE="$(SCALE)" $(BIN)/python -m tests.faults.report "$(VENV)/faults.json" && exit $$code
 
 .PHONY: bench
