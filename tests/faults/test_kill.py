@@ -55,7 +55,10 @@ def test_subscriber_in_the_middle_of_handlers(bench: Bench, table: Table) -> Non
     emitter.ask("halt")
     verdict = bench.oracle().wait()
     assert (emitter.finish(), subscriber.finish()) == (0, 0)
-    table.add(SUBJECT, "subscriber in the middle of handlers", verdict, rounds=count)
+    # The message that it was killed over comes back as a retry, and retries leave the order: one for each kill.
+    late, verdict.reordered = len(verdict.reordered), verdict.reordered[count:]
+    note = f"{late} of those that it was killed over came late" if late else ""
+    table.add(SUBJECT, "subscriber in the middle of handlers", verdict, rounds=count, note=note)
 
 
 @pytest.mark.parametrize("shared", [True, False])
