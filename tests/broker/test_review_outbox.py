@@ -366,3 +366,33 @@ async def test_r8_what_was_not_sent_yet_stays_behind_a_refused_one(tmp_path: Pat
         link.answer_all(0x97)
         await anyio.wait_all_tasks_blocked()
         assert link.sent[1:] in ([], [("a", 0)]), "a1 was overtaken"
+
+
+# --- 9. what is on its way may be older than what was lost
+
+
+async def test_r9_an_older_row_that_is_on_its_way_again_when_younger_ones_are_lost(tmp_path: Path) -> None:
+    empty = Broker()
+    async with process(tmp_path, hold=60.0, spill_after=0.1) as side:
+        link = await side.up(PlayedLink())
+        for number in (1, 2):
+            side.tasks.start_soon(side.emit, "a", number, DISK)
+            await until(lambda: len(link.sent) == number)  # noqa: B023
+        link.answer(1, 0x97)
+        link.answer(2, 0)
+        side.outbox._stirred.set()
+        await until(lambda: link.sent == [("a", 1), ("a", 2), ("a", 1)])
+        link.cut()
+        link = await side.up(PlayedLink(empty, code=0))
+        await side.settled()
+        side.outbox._stirred.set()
+        await until(lambda: link.markers)
+        await side.settled()
+        first = list(link.sent)
+        link.cut()
+    async with process(tmp_path, hold=60.0, spill_after=0.1) as side:
+        again = await side.up(PlayedLink(empty, code=0))
+        await side.settled()
+        await side.settled()
+        assert ("a", 1) in first + again.sent, f"lost; sent after the break: {first}, after the restart: {again.sent}"
+    assert first == [("a", 1), ("a", 2)]

@@ -182,9 +182,10 @@ class Backlog:
         self._paused_until, self._pause = 0.0, _FIRST_PAUSE
         if lost:
             logger.warning("the broker may have lost %d events that it had acknowledged: sent again", len(lost))
-            # What is on its way is younger, so it comes after them.
-            self._release(*lost, *self.posted)
-            self._look_again(min(lost) - 1)
+            # What is on its way takes its place among them.
+            again = (*lost, *self.posted)
+            self._release(*again)
+            self._look_again(min(again) - 1)
         for seq, (row, _) in list(self.posted.items()):
             if self._is_too_old(row):
                 self._withdraw(seq)
