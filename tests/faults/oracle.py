@@ -6,6 +6,7 @@ It knows only the records (:mod:`tests.faults.records`), nothing of the bridge.
 from __future__ import annotations
 
 import time
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -265,5 +266,11 @@ class Oracle:
         for record in self._handled:
             first.setdefault(record.key, record.at)
         spans = [(self._confirmed[key].at, at) for key, at in first.items() if key in self._confirmed]
-        ends = [mark.at for mark in self._marks if mark.note == "healed"]
-        return max((at - end for end in ends for since, at in spans if since < end < at), default=0.0)
+        ends = sorted(mark.at for mark in self._marks if mark.note == "healed")
+        worst = 0.0
+        for since, at in spans:
+            # The last end before it: what the next fault interrupted is that one's to recover.
+            last = bisect(ends, at) - 1
+            if last >= 0 and since < ends[last]:
+                worst = max(worst, at - ends[last])
+        return worst
