@@ -188,7 +188,10 @@ class Database:
                     with anyio.CancelScope(shield=True):
                         outcomes = await anyio.to_thread.run_sync(self._commit, batch, limiter=self._thread)
                     for operation, (result, error) in zip(batch, outcomes, strict=True):
-                        operation.done(result, error)
+                        try:
+                            operation.done(result, error)
+                        except Exception:  # the others still have to be told
+                            logger.exception("what follows a write to %s has failed", self.file)
                 if self._is_closing:
                     return
         finally:
@@ -205,6 +208,9 @@ class Database:
         except Exception as error:  # noqa: BLE001 - told to whoever waits for it
             if len(batch) == 1:
                 return [(None, self._explain(error))]
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                # Another process has the file: each of them would wait as long again.
+                return [(None, self._explain(error)) for _ in batch]
             # One of them failed: each gets a transaction of its own.
             return [self._commit([operation])[0] for operation in batch]
         return [(result, None) for result in results]

@@ -79,6 +79,8 @@ class Backlog:
         self._is_caught_up = False
         self._last = 0
         """Every row up to this number does not wait any more."""
+        self._newest = 0
+        """The highest number that we have written."""
         self._may_hold = False
         """Whether there are rows that an earlier process may have held."""
         self._wake = anyio.Event()
@@ -129,6 +131,11 @@ class Backlog:
         """Whether a row that is being written has to wait for others on disk."""
         return row.ordered and self._waiting[row.name] > self._expected[row.name]
 
+    def may_overtake(self, row: Row) -> bool:
+        """Whether a row that is being written can be sent at once: none of its name waits, and there is room."""
+        has_room = len(self.posted) < self._publisher.window
+        return self._publisher.is_up and not self._paused_until and has_room and not self.is_behind(row)
+
     def expect(self, row: Row) -> None:
         """A row is about to be written: what is emitted from now on comes after it."""
         self._coming = (self._coming[0] + 1, self._coming[1] + row.size)
@@ -142,6 +149,7 @@ class Backlog:
         :param entry: its message, if that is on its way already.
         """
         self._arrived(row)
+        self._newest = max(self._newest, row.seq)
         if entry is not None:
             self._take(row)
             self.posted[row.seq] = (row, entry)
@@ -312,7 +320,8 @@ class Backlog:
     def _take(self, row: Row) -> None:
         """A row waits no more."""
         self._busy[row.seq] = (row.size, row.name if row.ordered else "")
-        if row.ordered:
+        # One that another process has just added may not have been counted yet.
+        if row.ordered and self._waiting[row.name] > 0:
             self._waiting[row.name] -= 1
 
     def _release(self, *numbers: int) -> None:
@@ -360,7 +369,9 @@ class Backlog:
 
     def _reach(self) -> int:
         """The number up to which every row has been acknowledged."""
-        return min(self._last + 1, min(self.posted, default=self._last + 1)) - 1
+        is_all_looked_at = self._is_caught_up and not self._tail
+        after = 1 + (max(self._newest, self._last) if is_all_looked_at else self._last)
+        return min(after, min(self.posted, default=after)) - 1
 
     def _delete(self, numbers: list[int]) -> None:
         """Deletes rows soon, many together."""

@@ -162,7 +162,7 @@ class Outbox:
                 if not await self._room.wait(event.row.size, timeout):
                     break
                 event.failure, event.confirmed = None, anyio.Event()
-                self._write(event)
+                self._insert(event)
                 await event.confirmed.wait()
         except TimeoutError:
             if event.state == "memory" and not event.sent:
@@ -229,6 +229,8 @@ class Outbox:
     def _begin(self, event: Event) -> None:
         row = event.row
         if row.hold or (row.ordered and (self.backlog.is_waiting(row.name) or self._making_room[row.name])):
+            # What is older and in memory comes first, on disk as well.
+            self._spill([older for older in self._sent if older.row.name == row.name])
             self._write(event)
         elif self._publisher.is_away(self._spill_after) or len(self.backlog.posted) >= _SPILLED:
             # What is older comes first, on disk as well.
@@ -294,7 +296,8 @@ class Outbox:
 
     def _write(self, event: Event) -> None:
         row = event.row
-        if not self._room.has(row.size) or self._making_room[row.name]:
+        waits = self._making_room[row.name] or (event.overflow == "block" and self._room.is_awaited)
+        if waits or not self._room.has(row.size):
             self._make_room(event)
         else:
             self._insert(event)
@@ -305,37 +308,47 @@ class Outbox:
         self.backlog.expect(row)
 
         def done(_result: None, error: StorageError | None) -> None:
-            is_on_its_way = event in self._spilling
-            self._spilling.pop(event, None)
-            if error is not None:
-                self._room.leave(row.size)
-                self.backlog.failed(row)
-                self._stay_in_memory(event)
-                self._confirm(event, error)
+            if error is None:
+                self._room.keep(row.size)
+                self._written(event)
+                self._confirm(event)
                 return
-            self._spilled += 1
-            self._room.keep(row.size)
-            if is_on_its_way and not event.sent and self.backlog.is_behind(row):
-                self._publisher.forget(event)
-            if is_on_its_way and event.gone:
-                # It has left the window, for order's sake or because whoever emitted it was cancelled.
-                event.on_settled, event.state = None, "memory"
-                self.backlog.written(row)
-            elif is_on_its_way:
-                event.state = "written"
-                self.backlog.written(row, event)
-                if event.code >= 0:
-                    self.backlog.settled(row, event)  # the broker was faster than the disk
-            else:
-                self.backlog.written(row)
-            self._confirm(event)
+            self._spilling.pop(event, None)
+            self._room.leave(row.size)
+            self.backlog.failed(row)
+            self._stay_in_memory(event)
+            self._confirm(event, error)
 
         self._database.submit(lambda db: table.insert(db, [row]), done)
+
+    def _written(self, event: Event) -> None:
+        """An event is on disk: it stays on its way, begins its way, or waits for its turn."""
+        row, is_on_its_way = event.row, event in self._spilling
+        self._spilling.pop(event, None)
+        self._spilled += 1
+        is_new = not (is_on_its_way or event.sent or event.gone)
+        if is_on_its_way and not event.sent and self.backlog.is_behind(row):
+            self._publisher.forget(event)
+        if is_on_its_way and not event.gone:
+            event.state = "written"
+            self.backlog.written(row, event)
+            if event.code >= 0:
+                self.backlog.settled(row, event)  # the broker was faster than the disk
+        elif is_new and self.backlog.may_overtake(row):
+            # Nothing of its name waits: it need not queue behind the backlog of others.
+            event.on_settled, event.state = self._settled, "written"
+            self.backlog.written(row, event)
+            self._publisher.post(event)
+        else:
+            # It has left the window, for order's sake or because whoever emitted it was cancelled, or was never in it.
+            event.on_settled, event.state = None, "memory"
+            self.backlog.written(row)
 
     def _stay_in_memory(self, event: Event) -> None:
         """The disk does not take it: it is not sent any more, unless it was."""
         if event.state == "writing":
-            event.state = "memory"
+            # Its answer, if it comes still, changes nothing: what becomes of it is decided here.
+            event.state, event.on_settled = "memory", None
             self._publisher.forget(event)
 
     def _make_room(self, event: Event) -> None:

@@ -25,6 +25,11 @@ class Room:
         """Whether one more message of so many bytes fits."""
         return self.messages < self._max_messages and self.bytes + size <= self._max_bytes
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for room already."""
+        return bool(self._waiting)
+
     def lacking(self, size: int) -> int:
         """How many bytes have to go for a message of so many bytes; at least 1."""
         return max(1, self.bytes + size - self._max_bytes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 from contextlib import asynccontextmanager, closing
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
