@@ -15,7 +15,6 @@ from ...config import OutboxSettings
 from ...errors import StatusCode, UnhandledError
 from ...policy import Keeping
 from ...storage import outbox as table
-from ...storage.clock import Moment
 from ...storage.database import Database, StorageError
 from ...storage.outbox import Row
 from ..messages import logger
@@ -23,6 +22,7 @@ from .backlog import Backlog
 from .emission import Event, FullError
 from .graveyard import Graveyard
 from .link import Link
+from .losses import Losses
 from .marker import Marker
 from .publisher import BUSY, NOBODY, Outgoing, Publisher
 from .room import Room
@@ -32,9 +32,7 @@ __all__ = ("Outbox",)
 _SPILLED = 1000
 """How many events that are on disk may wait in memory for their acknowledgement; more go to disk alone."""
 _SWEEP = 30.0
-"""How often what is too old is looked for, in seconds."""
-_LOG = 10.0
-"""How often drops of one reason are logged, in seconds."""
+"""How often is looked whether something is too old, in seconds."""
 
 
 class Outbox:
@@ -65,6 +63,7 @@ class Outbox:
         self._spill_after = min(settings.spill_after, emit_timeout / 2)
         self._max_age = min(settings.max_age, message_expiry)
         self._room = Room(settings.max_messages, settings.max_bytes)
+        self._losses = Losses(database, self._room, self._max_age)
         self.backlog = Backlog(
             database,
             publisher,
@@ -73,7 +72,7 @@ class Outbox:
             instance_id,
             hold=settings.hold,
             max_age=self._max_age,
-            dropped=self._dropped,
+            dropped=self._losses.drop,
             refused=self._refused,
             stirred=lambda: self._stirred.set(),
             held_back=self._follow,
@@ -85,12 +84,7 @@ class Outbox:
         self._stirred = anyio.Event()
         self._making_room: Counter[str] = Counter()
         """How many events wait until the oldest of their name have gone, by name."""
-        self._drops: Counter[str] = Counter()
-        self._logged: dict[str, float] = {}
         self._spilled = 0
-        self._swept = float("-inf")
-        self._oldest: Moment | None = None
-        """When the oldest row was emitted, as of the last look."""
 
     # --- life
 
@@ -101,7 +95,7 @@ class Outbox:
         """
         self.marker.store_id = self._database.store_id
         totals, drops = await self._database.run(lambda db: (table.totals(db), table.drops(db)))
-        self._drops.update(drops)
+        self._losses.recall(drops)
         self.backlog.load(totals, first=True)
         tasks.start_soon(self._watch)
         self._stirred.set()
@@ -212,12 +206,12 @@ class Outbox:
             "in_flight": len(self.backlog.posted),
             "held": len(self.backlog.holding),
             "spilled": self._spilled,
-            "dropped": dict(self._drops),
+            "dropped": dict(self._losses.drops),
             "failures": self._database.failures,
         }
 
     def _oldest_age(self) -> float | None:
-        oldest = self.backlog.oldest or self._oldest
+        oldest = self.backlog.oldest or self._losses.oldest
         return self._database.clock.age(oldest) if oldest is not None and self._room.messages else None
 
     def _event(self, message: Message, keeping: Keeping) -> Event:
@@ -268,7 +262,7 @@ class Outbox:
             event.room.set()
         if failure is not None and event.is_alone:
             logger.error("event %r of %s was lost: %s", event.row.name, event.message.sender.service_name, failure)
-            self._dropped("failed", 1)
+            self._losses.drop("failed", 1)
 
     # --- to disk
 
@@ -359,7 +353,7 @@ class Outbox:
             self._drop_oldest(event)
             self._follow(event.row.name)
         elif event.overflow == "drop_newest":
-            self._dropped("full", 1)
+            self._losses.drop("full", 1)
             self._confirm(event)
         else:
             full = f"the outbox is full ({self._room}): event {event.row.name!r} was not kept"
@@ -377,11 +371,11 @@ class Outbox:
                 return
             self.backlog.gone(dropped or ())
             if dropped:
-                self._dropped("full", len(dropped))
+                self._losses.drop("full", len(dropped))
             if self._room.has(row.size):
                 self._insert(event)
             else:
-                self._dropped("full", 1)
+                self._losses.drop("full", 1)
                 self._confirm(event)
 
         self._database.submit(lambda db: table.drop_oldest(db, row.name, lacking, sent), done, frees=True)
@@ -396,7 +390,7 @@ class Outbox:
             self._stirred = anyio.Event()
             is_busy = True
             while is_busy:
-                self.sweep()
+                self._losses.sweep(self.backlog)
                 await anyio.sleep(tick)
                 self._spill(self._overdue())
                 is_busy = self.backlog.tick() or bool(self._sent)
@@ -405,38 +399,7 @@ class Outbox:
         late = time.monotonic() - self._spill_after
         return list(takewhile(lambda event: self._sent[event] <= late, self._sent))
 
-    def sweep(self) -> None:
-        """Deletes what is too old, and writes how long the device has been powered; now and then."""
-        now = time.monotonic()
-        if not self._room.messages or now - self._swept < _SWEEP:
-            return
-        self._swept = now
-        self._database.keep_time()
-        moment, sent = self._database.clock.now(), self.backlog.sent
-
-        def done(found: tuple[list[table.Gone], Moment | None] | None, error: StorageError | None) -> None:
-            if found is None:
-                logger.error("the outbox cannot be swept: %s", error)
-                return
-            expired, self._oldest = found
-            if expired:
-                self.backlog.gone(expired)
-                self._dropped("too old", len(expired))
-
-        self._database.submit(
-            lambda db: (table.expire(db, moment, self._max_age, sent), table.oldest(db)), done, frees=True
-        )
-
     # --- what is lost
-
-    def _dropped(self, reason: str, count: int) -> None:
-        """Counts and logs events that will not be sent."""
-        self._drops[reason] += count
-        now = time.monotonic()
-        if now - self._logged.get(reason, float("-inf")) > _LOG:
-            self._logged[reason] = now
-            logger.error("the outbox has dropped events (%s); %d in all: %s", reason, self._drops[reason], self._room)
-        self._database.submit(lambda db: table.count_drops(db, reason, count), lambda _result, _error: None, frees=True)
 
     def _refused(self, row: Row, topic: str, reason: str) -> None:
         self._graveyard.bury_row(row, topic, reason, lambda: self.backlog.gone([row.as_gone()]))

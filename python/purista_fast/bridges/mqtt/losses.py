@@ -1,0 +1,84 @@
+"""What the outbox does not keep: counted for ever, by reason, and logged."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ...storage import outbox as table
+from ...storage.clock import Moment
+from ...storage.database import Database, StorageError
+from .room import Room
+
+if TYPE_CHECKING:
+    from .backlog import Backlog
+
+__all__ = ("Losses",)
+
+logger = logging.getLogger("purista_fast.bridge")
+_SWEEP = 30.0
+"""How often what is too old is looked for, in seconds."""
+_LOG = 10.0
+"""How often drops of one reason are logged, in seconds."""
+
+
+class Losses:
+    """Counts drops, and drops what is too old.
+
+    :param max_age: how long an event may wait, in seconds.
+    """
+
+    def __init__(self, database: Database, room: Room, max_age: float) -> None:
+        self.drops: Counter[str] = Counter()
+        """How many events were dropped, by reason."""
+        self.oldest: Moment | None = None
+        """When the oldest event on disk was emitted, as of the last look."""
+        self._database = database
+        self._room = room
+        self._max_age = max_age
+        self._logged: dict[str, float] = {}
+        self._swept = float("-inf")
+
+    def recall(self, drops: Mapping[str, int]) -> None:
+        """Goes on counting where an earlier process stopped."""
+        self.drops.update(drops)
+
+    def drop(self, reason: str, count: int) -> None:
+        """Counts and logs events that will not be sent."""
+        self.drops[reason] += count
+        now = time.monotonic()
+        if now - self._logged.get(reason, float("-inf")) > _LOG:
+            self._logged[reason] = now
+            logger.error("the outbox has dropped events (%s); %d in all: %s", reason, self.drops[reason], self._room)
+        self._database.submit(lambda db: table.count_drops(db, reason, count), self._counted, frees=True)
+
+    def sweep(self, backlog: Backlog) -> None:
+        """Deletes what is too old, and writes how long the device has been powered; now and then."""
+        now = time.monotonic()
+        if not self._room.messages or now - self._swept < _SWEEP:
+            return
+        self._swept = now
+        self._database.keep_time()
+        moment, sent = self._database.clock.now(), backlog.sent
+
+        def work(db: sqlite3.Connection) -> tuple[list[table.Gone], Moment | None]:
+            return table.expire(db, moment, self._max_age, sent), table.oldest(db)
+
+        def done(found: tuple[list[table.Gone], Moment | None] | None, error: StorageError | None) -> None:
+            if found is None:
+                logger.error("the outbox cannot be swept: %s", error)
+                return
+            expired, self.oldest = found
+            if expired:
+                backlog.gone(expired)
+                self.drop("too old", len(expired))
+
+        self._database.submit(work, done, frees=True)
+
+    def _counted(self, _result: None, error: StorageError | None) -> None:
+        if error is not None:
+            logger.error("the count of what the outbox has dropped is not on disk: %s", error)
