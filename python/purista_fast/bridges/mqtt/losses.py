@@ -47,6 +47,11 @@ class Losses:
         """Goes on counting where an earlier process stopped."""
         self.drops.update(drops)
 
+    def oldest_age(self, backlog: Backlog) -> float | None:
+        """How old the oldest event on disk is, in seconds; about, and ``None`` if there is none."""
+        oldest = backlog.oldest or self.oldest
+        return self._database.clock.age(oldest) if oldest is not None and self._room.messages else None
+
     def drop(self, reason: str, count: int) -> None:
         """Counts and logs events that will not be sent."""
         self.drops[reason] += count

@@ -127,7 +127,6 @@ class Outbox:
 
     def changed(self) -> None:
         """Another process has changed the table."""
-
         numbers = self.backlog.numbers()
 
         def done(found: tuple[table.Totals, set[int]] | None, error: StorageError | None) -> None:
@@ -159,15 +158,10 @@ class Outbox:
                 self._insert(event)
                 await event.confirmed.wait()
         except TimeoutError:
+            nobody = f"neither the broker nor the disk took event {event.row.name!r} within {self._emit_timeout} s"
             if event.state == "memory" and not event.sent:
-                raise UnhandledError(
-                    StatusCode.SERVICE_UNAVAILABLE, f"event {event.row.name!r} was not sent in {self._emit_timeout} s"
-                ) from None
-            raise UnhandledError(
-                StatusCode.GATEWAY_TIMEOUT,
-                f"neither the broker nor the disk took event {event.row.name!r} within {self._emit_timeout} s: whether "
-                "it will arrive is unknown",
-            ) from None
+                raise UnhandledError(StatusCode.SERVICE_UNAVAILABLE, f"{nobody}: it was not sent") from None
+            raise UnhandledError(StatusCode.GATEWAY_TIMEOUT, f"{nobody}: whether it will arrive is unknown") from None
         finally:
             self._sent.pop(event, None)
             if not event.confirmed.is_set():
@@ -202,17 +196,13 @@ class Outbox:
         return {
             "messages": self._room.messages,
             "bytes": self._room.bytes,
-            "oldest_age": self._oldest_age(),
+            "oldest_age": self._losses.oldest_age(self.backlog),
             "in_flight": len(self.backlog.posted),
             "held": len(self.backlog.holding),
             "spilled": self._spilled,
             "dropped": dict(self._losses.drops),
             "failures": self._database.failures,
         }
-
-    def _oldest_age(self) -> float | None:
-        oldest = self.backlog.oldest or self._losses.oldest
-        return self._database.clock.age(oldest) if oldest is not None and self._room.messages else None
 
     def _event(self, message: Message, keeping: Keeping) -> Event:
         since = self._database.clock.now()
