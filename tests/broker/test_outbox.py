@@ -226,7 +226,22 @@ async def test_block_waits_for_room_in_a_handler_only_for_a_while(own_bench: Cal
         assert [number for _, number in got] == [0, 1, 2]
 
 
-async def test_the_age_shortens_what_the_broker_keeps_and_ends_in_a_drop(own_bench: Callable[..., Bench]) -> None:
+async def test_the_time_spent_waiting_is_taken_off_the_expiry(own_bench: Callable[..., Bench]) -> None:
+    bench = own_bench({"message_expiry": 100.0})
+    async with serve(bench, Service("Emitter"), outbox={"spill_after": 0.1}) as client:
+        await client.emit(happened, 0)
+        await anyio.to_thread.run_sync(bench.broker.stop)
+        await until(lambda: not client.statistics()["connected"])
+        await client.emit(happened, 1)
+        await until(lambda: client.statistics()["outbox"]["oldest_age"] > 1.1)
+        await anyio.to_thread.run_sync(bench.broker.start)
+        with bench.peer() as peer:
+            await anyio.to_thread.run_sync(peer.subscribe, bench.topic("custom_message").replace("none", "+"))
+            await until(lambda: peer.messages)
+            assert 0 < peer.messages[0].properties.MessageExpiryInterval <= 99  # type: ignore[union-attr]
+
+
+async def test_what_is_too_old_is_dropped(own_bench: Callable[..., Bench]) -> None:
     bench = own_bench()
     service, got = watch(happened)
     async with serve(bench, service, outbox={"spill_after": 0.1, "max_age": 1.0}) as client:
