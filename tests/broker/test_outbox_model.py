@@ -190,7 +190,7 @@ class Driver:
         assert not any(backlog._waiting.values()), backlog._waiting
         assert not backlog.posted
         assert not +backlog._expected
-        assert backlog._coming == (0, 0)
+        assert self.side.outbox._room._coming == [0, 0]
         ever, known = set(self.broker.ever), set(self.broker.known)
         lost = [what for what in self.confirmed if what not in ever]
         assert not lost, f"confirmed and never sent: {lost}"

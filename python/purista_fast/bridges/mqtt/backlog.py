@@ -17,7 +17,7 @@ from ...storage.outbox import Gone, Row, Totals
 from ..messages import logger
 from .holding import Holding
 from .link import Link
-from .properties import whole_seconds
+from .losses import Losses
 from .publisher import BUSY, NOBODY, Outgoing, Publisher
 from .room import Room
 
@@ -33,8 +33,6 @@ class Backlog:
     A row *waits* until it is *posted* to the publisher; acknowledged, it is *held* or deleted.
 
     :param hold: how long a row of ``durability="disk"`` is held, in seconds.
-    :param max_age: how long a row may wait, in seconds.
-    :param dropped: told why and how many events were dropped.
     :param stirred: called when :meth:`tick` has something to do.
     :param held_back: told of an event name of which a row has to be sent once more: what comes later waits behind it.
     :param refused: told of a row that will never be sent, with topic and reason; it deletes the row.
@@ -45,12 +43,11 @@ class Backlog:
         database: Database,
         publisher: Publisher,
         room: Room,
+        losses: Losses,
         prefix: str,
         instance_id: str,
         *,
         hold: float,
-        max_age: float,
-        dropped: Callable[[str, int], None],
         refused: Callable[[Row, str, str], None],
         stirred: Callable[[], None],
         held_back: Callable[[str], None],
@@ -61,8 +58,7 @@ class Backlog:
         self._publisher = publisher
         self._room = room
         self._prefix = prefix
-        self._max_age = max_age
-        self._dropped = dropped
+        self._losses = losses
         self._refused = refused
         self._stirred = stirred
         self._held_back = held_back
@@ -70,8 +66,8 @@ class Backlog:
         """How many rows that keep their order wait, by event name; those that are about to be written among them."""
         self._expected: Counter[str] = Counter()
         """How many of these are about to be written."""
-        self._coming = (0, 0)
-        """How many rows are about to be written, and their bytes."""
+        self._overtaking: set[int] = set()
+        """Those of the posted rows that went there as soon as they were written."""
         self._busy: dict[int, tuple[int, str]] = {}
         """Size and name ("" for one that keeps no order) of the rows on disk that do not wait."""
         self._tail: deque[Row] = deque()
@@ -104,8 +100,7 @@ class Backlog:
             self._withdraw(seq)
             self.holding.discard(seq)
             self._busy.pop(seq, None)
-        # What is about to be written is not on disk, and its room is taken.
-        self._room.set(totals.messages + self._coming[0], totals.bytes + self._coming[1])
+        self._room.set(totals.messages, totals.bytes)
         self._waiting = Counter(totals.names) + self._expected
         self._waiting.subtract(name for _, name in self._busy.values() if name)
         self._may_hold = self._may_hold or (first and totals.hold > 0)
@@ -133,12 +128,13 @@ class Backlog:
 
     def may_overtake(self, row: Row) -> bool:
         """Whether a row that is being written can be sent at once: none of its name waits, and there is room."""
-        has_room = len(self.posted) < self._publisher.window
+        is_alone = self._is_caught_up and not self._tail
+        window = self._publisher.window
+        has_room = len(self.posted) < window if is_alone else len(self._overtaking) < _room_for_others(window)
         return self._publisher.is_up and not self._paused_until and has_room and not self.is_behind(row)
 
     def expect(self, row: Row) -> None:
         """A row is about to be written: what is emitted from now on comes after it."""
-        self._coming = (self._coming[0] + 1, self._coming[1] + row.size)
         if row.ordered:
             self._waiting[row.name] += 1
             self._expected[row.name] += 1
@@ -153,6 +149,7 @@ class Backlog:
         if entry is not None:
             self._take(row)
             self.posted[row.seq] = (row, entry)
+            self._overtaking.add(row.seq)
         elif self._is_caught_up and len(self._tail) < _BATCH:
             self._tail.append(row)
         else:
@@ -181,8 +178,7 @@ class Backlog:
     # --- what goes
 
     async def reconnected(self, link: Link) -> bool:
-        """A connection is there; comes before anything is published on it. Whether the broker has lost something, so
-        that all has to be sent again, in order.
+        """A connection is there, on which nothing is published yet. Whether all has to be sent again, in order.
 
         :raises LinkLost: if it ends.
         """
@@ -194,10 +190,9 @@ class Backlog:
             again = (*lost, *self.posted)
             self._release(*again)
             self._look_again(min(again) - 1)
-        for seq, (row, _) in list(self.posted.items()):
-            if self._is_too_old(row):
-                self._withdraw(seq)
-                self._drop(row)
+        for row in [row for row, _ in self.posted.values() if self._losses.is_too_old(row.since)]:
+            self._withdraw(row.seq)
+            self._drop(row)
         self._wake.set()
         return bool(lost)
 
@@ -225,11 +220,6 @@ class Backlog:
         """Looks whether there is something to send."""
         self._wake.set()
 
-    def expiry(self, since: Moment) -> Callable[[], int]:
-        """How long the broker may keep an event, in seconds: what its age has left of that."""
-        clock, longest = self._database.clock, self._max_age
-        return lambda: whole_seconds(longest - clock.age(since))
-
     def settled(self, row: Row, entry: Outgoing) -> None:
         """The broker has answered."""
         self._wake.set()
@@ -239,11 +229,12 @@ class Backlog:
             self._rest(_SETTLING_PAUSE if is_alone else _LONGEST_PAUSE)
             return
         self._pause = _FIRST_PAUSE
-        self.posted.pop(row.seq, None)
         error = entry.error()
         if error is not None:
-            self._refused(row, entry.topic, str(error))
-        elif row.hold:
+            self.give_up(row, entry.topic, str(error))
+            return
+        self._unpost(row.seq)
+        if row.hold:
             self.holding.add(row.seq)
             self._stirred()
         else:
@@ -251,9 +242,9 @@ class Backlog:
 
     def _may_post(self) -> bool:
         window = self._publisher.window
-        # A fifth of the window is left to what is emitted now.
-        share = max(1, window - max(1, window // 5))
-        return self._publisher.is_up and not self._paused_until and len(self.posted) < share
+        share = max(1, window - _room_for_others(window))
+        has_room = len(self.posted) - len(self._overtaking) < share
+        return self._publisher.is_up and not self._paused_until and has_room
 
     async def _read(self) -> bool:
         """Reads the next rows; False if there are none to send now."""
@@ -269,7 +260,7 @@ class Backlog:
                 return
             rows, up_to, damaged = found
             if damaged:
-                self._dropped("damaged", len(damaged))
+                self._losses.drop("damaged", len(damaged))
                 self.gone(damaged)
             if after != self._last:
                 return  # there was a reason to look at older ones again
@@ -296,25 +287,28 @@ class Backlog:
             return True
         return False
 
+    def give_up(self, row: Row, topic: str, reason: str) -> None:
+        """A row will never be sent."""
+        self._unpost(row.seq)
+        self._refused(row, topic, reason)
+
     def _post(self, row: Row) -> None:
         self._take(row)
         self._last = row.seq
-        if self._is_too_old(row):
+        if self._losses.is_too_old(row.since):
             self._drop(row)
             return
         try:
-            entry = Outgoing(decode(row.message), self._prefix, self.expiry(row.since), again=True, payload=row.message)
+            expiry = self._losses.expiry(row.since)
+            entry = Outgoing(decode(row.message), self._prefix, expiry, again=True, payload=row.message)
             entry.on_settled = lambda entry: self.settled(row, entry)
-            self._publisher.post(entry)
             self.posted[row.seq] = (row, entry)
+            self._publisher.post(entry)
         except (WireError, UnhandledError) as error:
-            self._refused(row, "", str(error))
-
-    def _is_too_old(self, row: Row) -> bool:
-        return self._database.clock.age(row.since) >= self._max_age
+            self.give_up(row, "", str(error))
 
     def _drop(self, row: Row) -> None:
-        self._dropped("too old", 1)
+        self._losses.drop("too old", 1)
         self._delete([row.seq])
 
     def _take(self, row: Row) -> None:
@@ -344,10 +338,16 @@ class Backlog:
         self._held_back(row.name)
 
     def _withdraw(self, *numbers: int) -> None:
-        entries = [self.posted.pop(seq)[1] for seq in numbers if seq in self.posted]
+        entries = [self.posted[seq][1] for seq in numbers if seq in self.posted]
+        for seq in numbers:
+            self._unpost(seq)
         for entry in entries:
             entry.on_settled = None
         self._publisher.forget(*entries)
+
+    def _unpost(self, seq: int) -> None:
+        self._overtaking.discard(seq)
+        self.posted.pop(seq, None)
 
     def _look_again(self, after: int) -> None:
         """Reads what comes after this number from disk."""
@@ -357,7 +357,6 @@ class Backlog:
         self._wake.set()
 
     def _arrived(self, row: Row) -> None:
-        self._coming = (self._coming[0] - 1, self._coming[1] - row.size)
         if row.ordered:
             self._expected[row.name] -= 1
 
@@ -394,3 +393,8 @@ class Backlog:
             self._delete([])
 
         self._database.submit(lambda db: table.delete(db, taken), done, frees=True)
+
+
+def _room_for_others(window: int) -> int:
+    """The part of the window that is left to what is emitted now: a fifth."""
+    return max(1, window // 5)

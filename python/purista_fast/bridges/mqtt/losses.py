@@ -6,12 +6,13 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ...storage import outbox as table
 from ...storage.clock import Moment
 from ...storage.database import Database, StorageError
+from .properties import whole_seconds
 from .room import Room
 
 if TYPE_CHECKING:
@@ -46,6 +47,15 @@ class Losses:
     def recall(self, drops: Mapping[str, int]) -> None:
         """Goes on counting where an earlier process stopped."""
         self.drops.update(drops)
+
+    def is_too_old(self, since: Moment) -> bool:
+        """Whether an event of that moment is not sent any more."""
+        return self._database.clock.age(since) >= self._max_age
+
+    def expiry(self, since: Moment) -> Callable[[], int]:
+        """How long the broker may keep an event, in seconds: what its age has left of that."""
+        clock, longest = self._database.clock, self._max_age
+        return lambda: whole_seconds(longest - clock.age(since))
 
     def oldest_age(self, backlog: Backlog) -> float | None:
         """How old the oldest event on disk is, in seconds; about, and ``None`` if there is none."""

@@ -61,18 +61,16 @@ class Outbox:
         self._prefix = prefix
         self._emit_timeout = emit_timeout
         self._spill_after = min(settings.spill_after, emit_timeout / 2)
-        self._max_age = min(settings.max_age, message_expiry)
         self._room = Room(settings.max_messages, settings.max_bytes)
-        self._losses = Losses(database, self._room, self._max_age)
+        self._losses = Losses(database, self._room, min(settings.max_age, message_expiry))
         self.backlog = Backlog(
             database,
             publisher,
             self._room,
+            self._losses,
             prefix,
             instance_id,
             hold=settings.hold,
-            max_age=self._max_age,
-            dropped=self._losses.drop,
             refused=self._refused,
             stirred=lambda: self._stirred.set(),
             held_back=self._follow,
@@ -206,7 +204,7 @@ class Outbox:
 
     def _event(self, message: Message, keeping: Keeping) -> Event:
         since = self._database.clock.now()
-        event = Event(message, self._prefix, keeping, self._settings, since, self.backlog.expiry(since))
+        event = Event(message, self._prefix, keeping, self._settings, since, self._losses.expiry(since))
         self._publisher.check_size(event)
         return event
 
@@ -322,7 +320,10 @@ class Outbox:
             # Nothing of its name waits: it need not queue behind the backlog of others.
             event.on_settled, event.state = self._settled, "written"
             self.backlog.written(row, event)
-            self._publisher.post(event)
+            try:
+                self._publisher.post(event)
+            except UnhandledError as error:  # another broker than it was meant for, which takes less
+                self.backlog.give_up(row, event.topic, str(error))
         else:
             # It has left the window, for order's sake or because whoever emitted it was cancelled, or was never in it.
             event.on_settled, event.state = None, "memory"
