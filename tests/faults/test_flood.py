@@ -87,8 +87,8 @@ def test_the_oldest_make_room(bench: Bench, table: Table) -> None:
     missing = {key for _, key in oracle.judge().lost}
     dropped = emitter.ask("statistics")["outbox"]["dropped"]
     assert len(missing) > 500
-    # One that was under way when it was dropped may have arrived all the same.
-    assert len(missing) <= sum(dropped.values()) <= len(missing) + 100, dropped
+    # One that was under way when it was dropped may have arrived all the same: as many as sockets hold.
+    assert len(missing) <= sum(dropped.values()) < 1000, dropped
     verdict = oracle.judge(excused=missing)
     assert (emitter.finish(), subscriber.finish()) == (0, 0)
     table.add(SUBJECT, "overflow=drop_oldest at 100", verdict, note=f"dropped and counted: {dropped}")

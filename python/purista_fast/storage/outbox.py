@@ -119,20 +119,16 @@ def delete(db: sqlite3.Connection, numbers: Collection[int]) -> None:
     schema.give_back(db)
 
 
-def drop_oldest(db: sqlite3.Connection, name: str, room: int, sent: Collection[int]) -> list[Gone]:
-    """Deletes the oldest rows of an event until there are so many bytes.
-
-    :param sent: rows that are on their way to the broker, which are left alone.
-    """
+def drop_oldest(db: sqlite3.Connection, name: str, room: int) -> list[Gone]:
+    """Deletes the oldest rows of an event until there are so many bytes."""
     dropped: list[Gone] = []
     freed = 0
     select = "SELECT seq, CAST(name AS TEXT), length(message), ordered FROM outbox WHERE name = ? ORDER BY seq"
     for row in _gone(db.execute(select, (name,))):
         if freed >= room:
             break
-        if row.seq not in sent:
-            dropped.append(row)
-            freed += row.size
+        dropped.append(row)
+        freed += row.size
     delete(db, [row.seq for row in dropped])
     return dropped
 

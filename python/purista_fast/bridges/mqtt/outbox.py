@@ -351,7 +351,7 @@ class Outbox:
             self._confirm(event, FullError(StatusCode.INSUFFICIENT_STORAGE, full))
 
     def _drop_oldest(self, event: Event) -> None:
-        row, sent = event.row, self.backlog.sent
+        row = event.row
         lacking = self._room.lacking(row.size)
         self._making_room[row.name] += 1
 
@@ -369,7 +369,7 @@ class Outbox:
                 self._losses.drop("full", 1)
                 self._confirm(event)
 
-        self._database.submit(lambda db: table.drop_oldest(db, row.name, lacking, sent), done, frees=True)
+        self._database.submit(lambda db: table.drop_oldest(db, row.name, lacking), done, frees=True)
 
     # --- time
 
