@@ -144,8 +144,12 @@ class Cable:
                 if self.is_cut:
                     here.close()
                     continue
+                try:
+                    there = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:  # nobody there: the cable stays
+                    here.close()
+                    continue
                 self.connections += 1
-                there = socket.create_connection(("127.0.0.1", self._target))
                 self._sockets += [here, there]
                 for source, sink in [(here, there), (there, here)]:
                     thread = threading.Thread(target=self._pump, args=(source, sink), daemon=True)

@@ -156,6 +156,36 @@ async def test_what_a_broker_without_memory_lost_is_sent_again(own_bench: Callab
         await until(lambda: got[-1] == 20)
 
 
+async def test_those_who_come_back_later_miss_nothing(
+    own_bench: Callable[..., Bench],
+) -> None:
+    """A broker comes back without any subscription, and one subscriber long after the emitter."""
+    bench = own_bench(lines=["persistence false"])
+    late, got = watch(important)
+    other, other_got = watch(quick)
+    other.name = "Other"
+    with cable(bench.broker.port) as wire:
+        async with (
+            bench.serve(late, **through(wire)) as away,
+            bench.serve(other) as back,
+            serve(bench, Service("Emitter"), outbox={"spill_after": 0.1, "hold": 60.0}) as client,
+        ):
+            await client.emit(important, 0)
+            await until(lambda: got)
+            await anyio.to_thread.run_sync(bench.broker.stop)
+            wire.cut()
+            await until(lambda: not any(one.statistics()["connected"] for one in (away, back, client)))
+            for number in range(1, 20):
+                await client.emit(important, number)
+            await client.emit(quick, 1)
+            await anyio.to_thread.run_sync(bench.broker.start)
+            await until(lambda: other_got == [("quick", 1)])
+            assert len(got) == 1
+            wire.mend()
+            await until(lambda: len(got) >= 20)
+    assert list(dict.fromkeys(got)) == [("important", number) for number in range(20)]
+
+
 async def test_a_broker_that_did_not_restart_gets_nothing_twice(bench: Bench, wire: Cable) -> None:
     service, got = watch(important)
     async with serve(bench, service, outbox={"hold": 60.0}, **through(wire)) as client:

@@ -173,7 +173,7 @@ class Driver:
             await self.open(tasks)
             side = self.side
             self.link = Link(self.broker, code=0)
-            side.publisher._up_at = -100.0
+            side.outbox._settling._up_at = -100.0
             await side.up(self.link)
             await until(lambda: side.outbox.statistics()["messages"] == side.outbox.statistics()["held"])
             await side.settled()

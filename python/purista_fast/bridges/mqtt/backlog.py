@@ -15,16 +15,20 @@ from ...storage.clock import Moment
 from ...storage.database import Database, StorageError
 from ...storage.outbox import Gone, Row, Totals
 from ..messages import logger
+from .deletions import Deletions
 from .holding import Holding
 from .link import Link
 from .losses import Losses
-from .publisher import BUSY, NOBODY, Outgoing, Publisher
+from .publisher import BUSY, Outgoing, Publisher
 from .room import Room
+from .settling import Settling
 
 __all__ = ("Backlog",)
 
 _BATCH = 256
-_FIRST_PAUSE, _SETTLING_PAUSE, _LONGEST_PAUSE = 0.1, 0.5, 10.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+_NOTHING = 1 << 62
+"""Above every number of a row."""
 
 
 class Backlog:
@@ -44,6 +48,7 @@ class Backlog:
         publisher: Publisher,
         room: Room,
         losses: Losses,
+        settling: Settling,
         prefix: str,
         instance_id: str,
         *,
@@ -52,13 +57,15 @@ class Backlog:
         stirred: Callable[[], None],
         held_back: Callable[[str], None],
     ) -> None:
-        self.holding = Holding(publisher, prefix, instance_id, hold=hold, release=self._delete, reach=self._reach)
+        self._deletions = Deletions(database, self._deleted, stirred)
+        self.holding = Holding(publisher, prefix, instance_id, hold, self._deletions.add, self._reach)
         self.posted: dict[int, tuple[Row, Outgoing]] = {}
         self._database = database
         self._publisher = publisher
         self._room = room
         self._prefix = prefix
         self._losses = losses
+        self._settling = settling
         self._refused = refused
         self._stirred = stirred
         self._held_back = held_back
@@ -75,6 +82,9 @@ class Backlog:
         self._is_caught_up = False
         self._last = 0
         """Every row up to this number does not wait any more."""
+        self._skipped = _NOTHING
+        """The lowest number of a row that was passed over, because its name is left alone for a moment."""
+        self._skipped_names: set[str] = set()
         self._newest = 0
         """The highest number that we have written."""
         self._may_hold = False
@@ -82,8 +92,6 @@ class Backlog:
         self._wake = anyio.Event()
         self._paused_until = 0.0
         self._pause = _FIRST_PAUSE
-        self._deletions: list[int] = []
-        self._is_deleting = False
 
     # --- what comes
 
@@ -144,7 +152,7 @@ class Backlog:
 
         :param entry: its message, if that is on its way already.
         """
-        self._arrived(row)
+        self._expected[row.name] -= row.ordered
         self._newest = max(self._newest, row.seq)
         if entry is not None:
             self._take(row)
@@ -158,22 +166,20 @@ class Backlog:
 
     def failed(self, row: Row) -> None:
         """A row could not be written."""
-        self._arrived(row)
-        if row.ordered:
-            self._waiting[row.name] -= 1
+        self._expected[row.name] -= row.ordered
+        self._waiting[row.name] -= row.ordered
 
     def gone(self, rows: Iterable[Gone]) -> None:
         """Rows were deleted because they are too old, or others need their room."""
-        numbers = set()
+        rows = list(rows)
+        numbers = {row.seq for row in rows}
         for row in rows:
-            numbers.add(row.seq)
             self._room.give(row.size)
             self._withdraw(row.seq)
             self.holding.discard(row.seq)
             if self._busy.pop(row.seq, None) is None and row.ordered:
                 self._waiting[row.name] -= 1
-        if numbers and self._tail:
-            self._tail = deque(row for row in self._tail if row.seq not in numbers)
+        self._tail = deque(row for row in self._tail if row.seq not in numbers)
 
     # --- what goes
 
@@ -192,7 +198,8 @@ class Backlog:
             self._look_again(min(again) - 1)
         for row in [row for row, _ in self.posted.values() if self._losses.is_too_old(row.since)]:
             self._withdraw(row.seq)
-            self._drop(row)
+            self._losses.drop("too old", 1)
+            self._deletions.add([row.seq])
         self._wake.set()
         return bool(lost)
 
@@ -203,18 +210,25 @@ class Backlog:
             self._wake = anyio.Event()
             while self._may_post():
                 if self._tail:
-                    self._post(self._tail.popleft())
+                    row = self._tail.popleft()
+                    if row.name in self._skipped_names or self._settling.is_resting(row.name):
+                        self._last, self._skipped = row.seq, min(self._skipped, row.seq)
+                        self._skipped_names.add(row.name)
+                    else:
+                        self._post(row)
                 elif self._is_caught_up or not await self._read():
                     break
 
     def tick(self) -> bool:
         """Does what time asks for; whether there is more of that to come."""
         self.holding.mark()
-        self._delete([])
+        self._deletions.go_on()
         if self._paused_until and time.monotonic() >= self._paused_until:
             self._paused_until = 0.0
             self._wake.set()
-        return bool(self._paused_until or len(self.holding) or self._deletions)
+        if self._skipped < _NOTHING and self._settling.has_rested() is not False:
+            self._look_again(self._skipped - 1)
+        return bool(self._paused_until or self._skipped < _NOTHING or len(self.holding) or self._deletions)
 
     def wake(self) -> None:
         """Looks whether there is something to send."""
@@ -223,10 +237,14 @@ class Backlog:
     def settled(self, row: Row, entry: Outgoing) -> None:
         """The broker has answered."""
         self._wake.set()
-        is_alone = entry.code == NOBODY and self._publisher.is_settling(first=True)
-        if entry.code in BUSY or is_alone:
+        if self._settling.is_premature(row.name, entry.code, was_kept=True):
             self._hold_back(row)
-            self._rest(_SETTLING_PAUSE if is_alone else _LONGEST_PAUSE)
+            self._settling.rest(row.name)
+            self._stirred()
+            return
+        if entry.code in BUSY:
+            self._hold_back(row)
+            self._rest()
             return
         self._pause = _FIRST_PAUSE
         error = entry.error()
@@ -238,7 +256,7 @@ class Backlog:
             self.holding.add(row.seq)
             self._stirred()
         else:
-            self._delete([row.seq])
+            self._deletions.add([row.seq])
 
     def _may_post(self) -> bool:
         window = self._publisher.window
@@ -296,7 +314,8 @@ class Backlog:
         self._take(row)
         self._last = row.seq
         if self._losses.is_too_old(row.since):
-            self._drop(row)
+            self._losses.drop("too old", 1)
+            self._deletions.add([row.seq])
             return
         try:
             expiry = self._losses.expiry(row.since)
@@ -306,10 +325,6 @@ class Backlog:
             self._publisher.post(entry)
         except (WireError, UnhandledError) as error:
             self.give_up(row, "", str(error))
-
-    def _drop(self, row: Row) -> None:
-        self._losses.drop("too old", 1)
-        self._delete([row.seq])
 
     def _take(self, row: Row) -> None:
         """A row waits no more."""
@@ -352,47 +367,29 @@ class Backlog:
     def _look_again(self, after: int) -> None:
         """Reads what comes after this number from disk."""
         self._last = min(self._last, after)
+        if after < self._skipped:
+            self._skipped = _NOTHING
+            self._skipped_names.clear()
         self._is_caught_up = False
         self._tail.clear()
         self._wake.set()
 
-    def _arrived(self, row: Row) -> None:
-        if row.ordered:
-            self._expected[row.name] -= 1
-
-    def _rest(self, longest: float = _LONGEST_PAUSE) -> None:
-        self._pause = min(self._pause, longest)
+    def _rest(self) -> None:
         self._paused_until = time.monotonic() + self._pause
-        self._pause *= 2
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         self._stirred()
 
     def _reach(self) -> int:
         """The number up to which every row has been acknowledged."""
         is_all_looked_at = self._is_caught_up and not self._tail
         after = 1 + (max(self._newest, self._last) if is_all_looked_at else self._last)
-        return min(after, min(self.posted, default=after)) - 1
+        return min(after, self._skipped, min(self.posted, default=after)) - 1
 
-    def _delete(self, numbers: list[int]) -> None:
-        """Deletes rows soon, many together."""
-        self._deletions += numbers
-        if self._is_deleting or not self._deletions:
-            return
-        taken, self._deletions = self._deletions, []
-        self._is_deleting = True
-
-        def done(_result: None, error: StorageError | None) -> None:
-            self._is_deleting = False
-            if error is not None:
-                self._deletions = taken + self._deletions  # again with the next tick
-                self._stirred()
-                return
-            for seq in taken:
-                size, _ = self._busy.pop(seq, (0, ""))
-                if size:
-                    self._room.give(size)
-            self._delete([])
-
-        self._database.submit(lambda db: table.delete(db, taken), done, frees=True)
+    def _deleted(self, numbers: list[int]) -> None:
+        for seq in numbers:
+            size, _ = self._busy.pop(seq, (0, ""))
+            if size:
+                self._room.give(size)
 
 
 def _room_for_others(window: int) -> int:

@@ -32,7 +32,6 @@ class Holding:
         publisher: Publisher,
         prefix: str,
         instance_id: str,
-        *,
         hold: float,
         release: Callable[[list[int]], None],
         reach: Callable[[], int],

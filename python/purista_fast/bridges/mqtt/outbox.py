@@ -24,8 +24,9 @@ from .graveyard import Graveyard
 from .link import Link
 from .losses import Losses
 from .marker import Marker
-from .publisher import BUSY, NOBODY, Outgoing, Publisher
+from .publisher import BUSY, Outgoing, Publisher
 from .room import Room
+from .settling import Settling
 
 __all__ = ("Outbox",)
 
@@ -63,11 +64,13 @@ class Outbox:
         self._spill_after = min(settings.spill_after, emit_timeout / 2)
         self._room = Room(settings.max_messages, settings.max_bytes)
         self._losses = Losses(database, self._room, min(settings.max_age, message_expiry))
+        self._settling = Settling()
         self.backlog = Backlog(
             database,
             publisher,
             self._room,
             self._losses,
+            self._settling,
             prefix,
             instance_id,
             hold=settings.hold,
@@ -104,6 +107,7 @@ class Outbox:
 
     async def reconnected(self, link: Link) -> None:
         """A connection is there; comes before anything is published on it."""
+        self._settling.connected()
         if await self.backlog.reconnected(link):
             # What is in memory is younger than what is sent again from disk.
             self._publisher.forget(*self._spilling)
@@ -211,29 +215,29 @@ class Outbox:
     def _begin(self, event: Event) -> None:
         row = event.row
         if row.hold or (row.ordered and (self.backlog.is_waiting(row.name) or self._making_room[row.name])):
-            # What is older and in memory comes first, on disk as well.
+            # What is older and in memory comes first on disk as well, here and below.
             self._spill([older for older in self._sent if older.row.name == row.name])
             self._write(event)
         elif self._publisher.is_away(self._spill_after) or len(self.backlog.posted) >= _SPILLED:
-            # What is older comes first, on disk as well.
             self._spill(list(self._sent))
             self._write(event)
         else:
             event.on_settled = self._settled
             self._publisher.post(event)
             self._sent[event] = time.monotonic()
-            if len(self._sent) == 1:
-                self._stirred.set()
+            self._stirred.set()
 
     def _settled(self, entry: Outgoing) -> None:
         """The broker has answered an event that is in memory."""
         assert isinstance(entry, Event)
-        is_refused = entry.code in BUSY or (entry.code == NOBODY and self._publisher.is_settling(first=False))
         if entry.state == "written":
             self.backlog.settled(entry.row, entry)
-        elif entry.state == "writing" and (is_refused or entry.code >= 0x80):
+            return
+        is_alone = self._settling.is_premature(entry.row.name, entry.code, was_kept=False)
+        is_refused = is_alone or entry.code in BUSY
+        if entry.state == "writing" and (is_refused or entry.code >= 0x80):
             return  # what becomes of it is decided when it is on disk
-        elif is_refused:
+        if is_refused:
             self._sent.pop(entry, None)
             self._write(entry)
             self._follow(entry.row.name)

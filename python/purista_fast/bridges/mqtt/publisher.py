@@ -20,8 +20,6 @@ __all__ = ("BUSY", "NOBODY", "Outgoing", "Publisher")
 _WINDOW = 1000
 """How many messages are under way at most, whatever the broker allows."""
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 2.0
-_SETTLING = 10.0
-"""How long after a reconnect it is likely that other instances are not back yet, in seconds."""
 NOBODY = 0x10
 """The reason code of a PUBACK for which there was no subscriber."""
 _TOO_LARGE = 0x95
@@ -130,8 +128,6 @@ class Publisher:
         self._where = where
         self._limit = _WINDOW
         self._link: Link | None = None
-        self._ups = 0
-        self._up_at = 0.0
         self._waiting: OrderedDict[Outgoing, None] = OrderedDict()
         """Without a place in the window."""
         self._unsent: OrderedDict[Outgoing, None] = OrderedDict()
@@ -159,13 +155,6 @@ class Publisher:
         """Whether there is a connection to publish on."""
         return self._link is not None and self._link.is_up
 
-    def is_settling(self, *, first: bool) -> bool:
-        """Whether the connection came back a moment ago, so that others may not be back with their subscriptions.
-
-        :param first: whether that goes for the first connection as well.
-        """
-        return (first or self._ups > 1) and time.monotonic() - self._up_at < _SETTLING
-
     def is_away(self, seconds: float) -> bool:
         """Whether there has been no connection for so long."""
         link = self._link
@@ -182,8 +171,6 @@ class Publisher:
                 self._unsent.move_to_end(entry, last=False)
         self._limit = max(1, min(_WINDOW, link.receive_maximum))
         self._link = link
-        self._ups += 1
-        self._up_at = time.monotonic()
         link.on_acknowledged = self._acknowledged
         self._fill()
 
