@@ -21,13 +21,13 @@ _NAMES = 10_000
 
 
 class Settling:
-    """Remembers which events have subscribers, and since when they have none."""
+    """Remembers since when events have met no subscriber."""
 
     def __init__(self) -> None:
         self._connections = 0
         self._up_at = 0.0
-        self._heard: set[str] = set()
         self._alone: dict[str, float] = {}
+        """Since when an event of this name has met nobody."""
         self._resting: dict[str, tuple[float, float]] = {}
         """The names that are left alone: until when, and how long the pause was."""
 
@@ -59,20 +59,15 @@ class Settling:
         :param was_kept: whether it comes from disk: then an earlier process may have known subscribers.
         """
         if code != NOBODY:
-            if code < 0x80 and name not in self._heard:
-                if len(self._heard) >= _NAMES:
-                    self._heard.clear()
-                self._heard.add(name)
             self._alone.pop(name, None)
             self._resting.pop(name, None)
             return False
         now = time.monotonic()
-        is_new = self._connections <= 1
-        # What has been emitted a moment ago, for a name that never had a subscriber, is nobody's business.
-        is_suspicious = was_kept or (not is_new and name in self._heard)
+        # At the first connection what is emitted now may well be nobody's business.
+        is_suspicious = was_kept or self._connections > 1
         if not is_suspicious or now - self._up_at >= _PATIENCE:
             return False
-        # However often the connection breaks meanwhile: it does not wait for ever.
+        # However often the connection breaks meanwhile, a name waits once, and not for ever.
         if len(self._alone) >= _NAMES:
             self._alone.clear()
         return now - self._alone.setdefault(name, now) < _PATIENCE
