@@ -34,7 +34,8 @@ def test_an_outbox_drains_beside_live_events(bench: Bench, table: Table, durabil
     handled = oracle.handled
     broker.start()
     bench.heal()
-    # From here on both ends are connected again: what is measured is the drain, not the wait before it.
+    # From here on all ends are connected again: what is measured is the drain, not the wait before it.
+    until(lambda: other.ask("statistics")["connected"], 60, "the other subscriber connected")
     until(lambda: oracle.handled > handled, 60, "the drain begun")
     began, handled = time.monotonic(), oracle.handled
     emitter.ask("live", 50)
