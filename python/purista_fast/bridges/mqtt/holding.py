@@ -50,9 +50,6 @@ class Holding:
     def __len__(self) -> int:
         return len(self._held)
 
-    def __contains__(self, seq: int) -> bool:
-        return seq in self._held
-
     def add(self, seq: int) -> None:
         """The broker has acknowledged a row."""
         self._held[seq] = time.monotonic()
