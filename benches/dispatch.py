@@ -166,7 +166,7 @@ async def cases(backend: str) -> AsyncIterator[list[Case]]:
             what=f"invoke, {backend}",
             ours=invoke,
             peers={"msgspec and a bare await": floor},
-            goal=Goal(1.6, is_faster=False) if backend == "asyncio" else None,
+            goal=Goal(1.6, "at most") if backend == "asyncio" else None,
         )
         if backend != "asyncio":
             yield [against_floor]
@@ -178,14 +178,14 @@ async def cases(backend: str) -> AsyncIterator[list[Case]]:
                 what="invoke, asyncio",
                 ours=invoke,
                 peers={"asyncio.Queue + Future": future_worker},
-                goal=Goal(3.0, is_faster=True),
+                goal=Goal(3.0, "faster"),
             ),
             Case(
                 id="A4",
                 what="emit and handle, asyncio",
                 ours=emit,
                 peers={"asyncio.Queue, checked at both ends": queue_worker(is_checked=True)},
-                goal=Goal(1.2, is_faster=False),
+                goal=Goal(1.2, "at most"),
             ),
             Case(
                 id="A4",

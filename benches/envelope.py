@@ -25,8 +25,8 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 CLIENT = Address("Client", "1", "client", "abcdefghijklmnop")
 ENDPOINT = Address("Thermo", "1", "storeReading", "greenhouse_7")
-DECODE_GOALS = (Goal(1.5, is_faster=True), Goal(1.2, is_faster=True), *[Goal(1.15, is_faster=False)] * 3)
-ENCODE_GOALS = (Goal(1.5, is_faster=True), Goal(1.3, is_faster=True), *[Goal(1.05, is_faster=False)] * 3)
+DECODE_GOALS = (Goal(1.5, "faster"), Goal(1.2, "faster"), *[Goal(1.15, "at most")] * 3)
+ENCODE_GOALS = (Goal(1.5, "faster"), Goal(1.3, "faster"), *[Goal(1.05, "at most")] * 3)
 
 
 class Record(msgspec.Struct):
@@ -249,7 +249,7 @@ def routing(payload: msgspec.Struct) -> Case:
         return waiting.popleft()
 
     same(ours().payload, bytes(struct_and_raw().payload))
-    return case("B3", "route, 16 KiB", ours, {"Struct and Raw, a dict": struct_and_raw}, Goal(2.0, is_faster=True))
+    return case("B3", "route, 16 KiB", ours, {"Struct and Raw, a dict": struct_and_raw}, Goal(2.0, "faster"))
 
 
 def case(id: str, what: str, ours: Callable[[], object], peers: dict[str, Callable[[], object]], goal: Goal) -> Case:

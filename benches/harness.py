@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ("Case", "Goal", "Result", "Timed", "loop", "measure")
+__all__ = ("ROUNDS", "Case", "Goal", "Result", "Timed", "compare", "loop", "measure")
 
 Timed = Callable[[int], float | Awaitable[float]]
 """Does the work so many times and returns how many seconds that took."""
@@ -21,25 +21,34 @@ ROUND_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What is to be reached: so many times faster than the peer, or at most so many times its time."""
+    """What is to be reached.
+
+    :param kind: ``"faster"``: so many times less than the peer; ``"at most"``: at most so many times the peer's
+        figure; ``"rate"``: at least so many times the peer's figure; ``"limit"``: at most this, whatever a peer does.
+    """
 
     limit: float
-    is_faster: bool
+    kind: Literal["faster", "at most", "rate", "limit"]
 
     def ratio(self, ours: float, peer: float) -> float:
         """The figure that the goal is about."""
-        return peer / ours if self.is_faster else ours / peer
+        if self.kind == "faster":
+            return peer / ours
+        return ours / self.limit if self.kind == "limit" else ours / peer
 
     def is_met(self, ratio: float) -> bool:
-        return ratio >= self.limit if self.is_faster else ratio <= self.limit
+        if self.kind == "limit":
+            return ratio <= 1
+        return ratio <= self.limit if self.kind == "at most" else ratio >= self.limit
 
     def __str__(self) -> str:
-        return f"≥ {self.limit:g} × faster" if self.is_faster else f"≤ {self.limit:g} × time"
+        texts = {"faster": "≥ {:g} × faster", "at most": "≤ {:g} ×", "rate": "≥ {:g} × the rate", "limit": "≤ {:g}"}
+        return texts[self.kind].format(self.limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One comparison.
+    """One comparison of times.
 
     :param peers: by name; the fastest of them counts.
     :param goal: ``None`` for a comparison that is only shown.
@@ -54,36 +63,73 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The medians of all rounds. Times are microseconds for one piece of work."""
+    """What a comparison came to: a median, or another statistic, of all rounds."""
 
     id: str
     what: str
     ours: float
-    peer: float
+    peer: float | None
     peer_name: str
-    ratio: float
-    spread: tuple[float, float]
+    unit: str
+    ratio: float | None
+    spread: tuple[float, float] | None
     """The smallest and the largest ratio of a round."""
     goal: Goal | None
 
     @property
     def met(self) -> bool | None:
-        return None if self.goal is None else self.goal.is_met(self.ratio)
+        return None if self.goal is None or self.ratio is None else self.goal.is_met(self.ratio)
 
     def as_dict(self) -> dict[str, Any]:
         """The result as in ``results.json``."""
         return {
             "id": self.id,
             "what": self.what,
-            "ours": round(self.ours, 4),
-            "peer": round(self.peer, 4),
+            "ours": _rounded(self.ours),
+            "peer": _rounded(self.peer),
             "peer_name": self.peer_name,
-            "unit": "µs",
-            "ratio": round(self.ratio, 3),
+            "unit": self.unit,
+            "ratio": _rounded(self.ratio),
             "goal": None if self.goal is None else str(self.goal),
             "met": self.met,
-            "spread": [round(value, 3) for value in self.spread],
+            "spread": None if self.spread is None else [_rounded(value) for value in self.spread],
         }
+
+
+def compare(
+    id: str,
+    what: str,
+    ours: Sequence[float],
+    peers: Mapping[str, Sequence[float]],
+    goal: Goal | None,
+    *,
+    unit: str = "µs",
+    statistic: Callable[[Sequence[float]], float] = median,
+) -> Result:
+    """Compares the figures of all rounds; those of one round stand at the same place.
+
+    :param peers: by name; the best of them counts. None at all for a goal that knows no peer.
+    :param statistic: what is made of the figures, and of their ratios.
+    """
+    judged = goal or Goal(1.0, "at most")
+    best = max if judged.kind == "rate" else min
+    peer = best(peers, key=lambda name: statistic(peers[name])) if peers else None
+    theirs = peers[peer] if peer is not None else None
+    ratios = [judged.ratio(one, other) for one, other in zip(ours, theirs or ours, strict=True)]
+    if theirs is None and goal is None:
+        ratios = []
+    ratio = judged.ratio(statistic(ours), statistic(theirs or ours))
+    return Result(
+        id=id,
+        what=what,
+        ours=statistic(ours),
+        peer=None if theirs is None else statistic(theirs),
+        peer_name=peer or "",
+        unit=unit,
+        ratio=(median(ratios) if statistic is median else ratio) if ratios else None,
+        spread=(min(ratios), max(ratios)) if ratios else None,
+        goal=goal,
+    )
 
 
 def loop(work: Callable[[], object]) -> Timed:
@@ -109,19 +155,7 @@ async def measure(case: Case) -> Result:
             gc.collect()
             times[name].append(await _run(sides[name], counts[name]) / counts[name] * 1e6)
         order.reverse()
-    peer = min(case.peers, key=lambda name: median(times[name]))
-    goal = case.goal or Goal(1.0, is_faster=False)
-    ratios = [goal.ratio(ours, theirs) for ours, theirs in zip(times["ours"], times[peer], strict=True)]
-    return Result(
-        id=case.id,
-        what=case.what,
-        ours=median(times["ours"]),
-        peer=median(times[peer]),
-        peer_name=peer,
-        ratio=median(ratios),
-        spread=(min(ratios), max(ratios)),
-        goal=case.goal,
-    )
+    return compare(case.id, case.what, times.pop("ours"), times, case.goal)
 
 
 async def _calibrate(side: Timed) -> int:
@@ -137,3 +171,7 @@ async def _calibrate(side: Timed) -> int:
 async def _run(side: Timed, count: int) -> float:
     seconds = side(count)
     return await seconds if inspect.isawaitable(seconds) else seconds
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -16,20 +16,26 @@ from .harness import ROUNDS, Result
 __all__ = ("line", "save", "title", "verdict")
 
 FILE = Path(__file__).with_name("results.json")
-_ROW = "{:<3} {:<42} {:>10} {:>10} {:>7} {:>13} {:<14} {:<5} {}"
+_ROW = "{:<3} {:<42} {:>10} {:>10} {:<4} {:>7} {:>13} {:<16} {:<5} {}"
 
 
 def title() -> str:
     """The first line of the table."""
-    return _ROW.format("", "µs, medians", "ours", "peer", "ratio", "spread", "goal", "met", "peer")
+    return _ROW.format("", "medians", "ours", "peer", "", "ratio", "spread", "goal", "met", "peer")
 
 
 def line(result: Result) -> str:
     """One line of the table."""
     met = {True: "yes", False: "NO", None: ""}[result.met]
-    low, high = result.spread
-    figures = f"{result.ours:.3f}", f"{result.peer:.3f}", f"{result.ratio:.2f}", f"{low:.2f}…{high:.2f}"
-    return _ROW.format(result.id, result.what, *figures, str(result.goal or ""), met, result.peer_name)
+    ratio = "" if result.ratio is None else f"{result.ratio:.2f}"
+    spread = "" if result.spread is None else "{:.2f}…{:.2f}".format(*result.spread)
+    goal = str(result.goal or "")
+    figures = _figure(result.ours), _figure(result.peer), result.unit, ratio, spread
+    return _ROW.format(result.id, result.what, *figures, goal, met, result.peer_name)
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}" if value < 100 else f"{value:,.0f}"
 
 
 def verdict(results: list[Result]) -> str:

@@ -43,7 +43,7 @@ def cases() -> Iterator[Case]:
                 what=f"match among {size:,} filters of {levels} levels",
                 ours=over(wanted, tree.match),
                 peers={"paho MQTTMatcher": over(wanted, paho(matcher))},
-                goal=Goal(10.0, is_faster=True),
+                goal=Goal(10.0, "faster"),
             )
 
 
