@@ -1,42 +1,52 @@
-"""``python -m benches [A1,B,C1]``: all benchmarks, or those whose id begins so."""
+"""``python -m benches [A1,B,C1]``: all benchmarks, or those whose id begins so.
+
+Each module of :data:`MODULES` has one function, ``results(wanted) -> Iterator[Result | Skipped]``:
+
+- it is plain (what needs an event loop runs one of its own, so that no module runs inside another's),
+- ``wanted("A1")`` tells whether an id was asked for; what was not asked for is not prepared either,
+- it yields each result as soon as it has it, made by :func:`~benches.harness.measure` or ``compare``,
+- where a tool or a peer is missing it yields ``Skipped(id, what, why)``, with what to install, and goes on,
+- an exception is a benchmark that failed: it is printed, the other modules go on.
+
+Exit status: 0 if every benchmark ran, whether its goal was met or not; 1 if one failed.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-
-import anyio
+import traceback
 
 from . import dispatch, envelope, report, topics
-from .harness import Case, Result, measure
+from .harness import Result, Skipped, Wanted
+
+MODULES = (dispatch, envelope, topics)
+"""In the order of the table."""
 
 
-async def run(cases: Iterable[Case], wanted: tuple[str, ...], results: list[Result]) -> None:
-    """Measures the wanted ones and prints each as it comes."""
-    for case in cases:
-        if case.id.startswith(wanted):
-            results.append(await measure(case))
-            print(report.line(results[-1]), flush=True)
-
-
-async def run_dispatch(backend: str, wanted: tuple[str, ...], results: list[Result]) -> None:
-    async with dispatch.cases(backend) as cases:
-        await run(cases, wanted, results)
-
-
-def main(arguments: list[str]) -> None:
-    wanted = tuple(arguments[0].upper().split(",")) if arguments else ("",)
+def main(arguments: list[str]) -> int:
+    wanted = Wanted(arguments[0].upper().split(",") if arguments else ("",))
     results: list[Result] = []
+    skipped: list[Skipped] = []
+    failed: list[str] = []
     print(report.title())
-    for backend in ("asyncio", "trio"):
-        anyio.run(run_dispatch, backend, wanted, results, backend=backend)
-    anyio.run(run, envelope.cases(), wanted, results)
-    anyio.run(run, topics.cases(), wanted, results)
-    print(report.verdict(results))
-    if arguments:
-        print("results.json is written by a run of all benchmarks only")
+    for module in MODULES:
+        try:
+            for found in module.results(wanted):
+                print(report.line(found), flush=True)
+                if isinstance(found, Skipped):
+                    skipped.append(found)
+                else:
+                    results.append(found)
+        except Exception:  # noqa: BLE001 - the others are measured nevertheless
+            traceback.print_exc()
+            failed.append(module.__name__)
+    print(report.verdict(results, skipped, failed))
+    if arguments or failed:
+        print("results.json is written by a complete run only")
     else:
-        print(f"written to {report.save(results).name}")
+        print(f"written to {report.save(results, skipped).name}")
+    return 1 if failed else 0
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

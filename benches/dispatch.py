@@ -7,7 +7,7 @@ that it is validated; purista-fast runs with its default timeout, traces and rou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
@@ -17,9 +17,9 @@ import msgspec
 
 from purista_fast import App, Context, Event, Service
 
-from .harness import Case, Goal
+from .harness import Case, Goal, Result, Wanted, measure
 
-__all__ = ("cases",)
+__all__ = ("results",)
 
 
 class Payload(msgspec.Struct):
@@ -148,6 +148,18 @@ def queue_worker(*, is_checked: bool) -> Any:
         return seconds
 
     return timed
+
+
+def results(wanted: Wanted) -> Iterator[Result]:
+    """A1 on both event loops; A2 and A4 on asyncio."""
+    for backend in ("asyncio", "trio"):
+        if any(map(wanted, ("A1", "A2", "A4"))):
+            yield from anyio.run(_measure, backend, wanted, backend=backend)
+
+
+async def _measure(backend: str, wanted: Wanted) -> list[Result]:
+    async with cases(backend) as found:
+        return [await measure(case) for case in found if wanted(case.id)]
 
 
 @asynccontextmanager

@@ -16,9 +16,9 @@ from purista_fast import Address, Message
 from purista_fast._core import Dispatcher
 from purista_fast.wire import decode, encode
 
-from .harness import Case, Goal, loop
+from .harness import Case, Goal, Result, Wanted, loop, run
 
-__all__ = ("cases",)
+__all__ = ("results",)
 
 TIME = 1_764_000_000_000
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -94,6 +94,13 @@ class Sent(Head, rename="camel", omit_defaults=True, kw_only=True):
     sender: msgspec.Raw
     receiver: msgspec.Raw
     payload: Any
+
+
+def results(wanted: Wanted) -> Iterator[Result]:
+    """B1, B2 and B3."""
+    for case in cases():
+        if wanted(case.id):
+            yield run(case)
 
 
 def cases() -> Iterator[Case]:

@@ -10,7 +10,9 @@ from statistics import median
 from time import perf_counter
 from typing import Any, Literal
 
-__all__ = ("ROUNDS", "Case", "Goal", "Result", "Timed", "compare", "loop", "measure")
+import anyio
+
+__all__ = ("ROUNDS", "Case", "Goal", "Result", "Skipped", "Timed", "Wanted", "compare", "loop", "measure", "run")
 
 Timed = Callable[[int], float | Awaitable[float]]
 """Does the work so many times and returns how many seconds that took."""
@@ -96,6 +98,36 @@ class Result:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A comparison that cannot be made here.
+
+    :param why: what is missing, and how to get it.
+    """
+
+    id: str
+    what: str
+    why: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As in ``results.json``."""
+        return {"id": self.id, "what": self.what, "why": self.why}
+
+
+class Wanted:
+    """Which benchmarks were asked for.
+
+    :param beginnings: of their ids, ``""`` for all.
+    """
+
+    def __init__(self, beginnings: Sequence[str]) -> None:
+        self._beginnings = tuple(beginnings)
+
+    def __call__(self, id: str) -> bool:
+        """Whether this one was."""
+        return id.startswith(self._beginnings)
+
+
 def compare(
     id: str,
     what: str,
@@ -156,6 +188,11 @@ async def measure(case: Case) -> Result:
             times[name].append(await _run(sides[name], counts[name]) / counts[name] * 1e6)
         order.reverse()
     return compare(case.id, case.what, times.pop("ours"), times, case.goal)
+
+
+def run(case: Case) -> Result:
+    """Measures a case that needs no event loop of its own."""
+    return anyio.run(measure, case)
 
 
 async def _calibrate(side: Timed) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from purista_fast import _core
 
-from .harness import ROUNDS, Result
+from .harness import ROUNDS, Result, Skipped
 
 __all__ = ("line", "save", "title", "verdict")
 
@@ -24,8 +25,10 @@ def title() -> str:
     return _ROW.format("", "medians", "ours", "peer", "", "ratio", "spread", "goal", "met", "peer")
 
 
-def line(result: Result) -> str:
+def line(result: Result | Skipped) -> str:
     """One line of the table."""
+    if isinstance(result, Skipped):
+        return f"{result.id:<3} {result.what:<42} not measured: {result.why}"
     met = {True: "yes", False: "NO", None: ""}[result.met]
     ratio = "" if result.ratio is None else f"{result.ratio:.2f}"
     spread = "" if result.spread is None else "{:.2f}…{:.2f}".format(*result.spread)
@@ -38,15 +41,22 @@ def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}" if value < 100 else f"{value:,.0f}"
 
 
-def verdict(results: list[Result]) -> str:
-    """How many goals were reached."""
+def verdict(results: Sequence[Result], skipped: Sequence[Skipped], failed: Sequence[str]) -> str:
+    """How many goals were reached, what was not measured, and what failed."""
     judged = [result for result in results if result.goal]
-    return f"{sum(bool(result.met) for result in judged)} of {len(judged)} goals met; medians of {ROUNDS} rounds"
+    met = f"{sum(bool(result.met) for result in judged)} of {len(judged)} goals met; medians of {ROUNDS} rounds"
+    missing = f"not measured: {', '.join(dict.fromkeys(one.id for one in skipped))}" if skipped else ""
+    return "; ".join(filter(None, (met, missing, f"failed: {', '.join(failed)}" if failed else "")))
 
 
-def save(results: list[Result]) -> Path:
+def save(results: Sequence[Result], skipped: Sequence[Skipped]) -> Path:
     """Writes the file and returns where it is."""
-    report = {"machine": machine(), "versions": versions(), "results": [result.as_dict() for result in results]}
+    report = {
+        "machine": machine(),
+        "versions": versions(),
+        "results": [result.as_dict() for result in results],
+        "skipped": [one.as_dict() for one in skipped],
+    }
     FILE.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return FILE
 

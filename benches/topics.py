@@ -14,13 +14,19 @@ from paho.mqtt.matcher import MQTTMatcher
 
 from purista_fast.wire import TopicTree
 
-from .harness import Case, Goal, Timed
+from .harness import Case, Goal, Result, Timed, Wanted, run
 
-__all__ = ("cases",)
+__all__ = ("results",)
 
 SIZES = (10, 1_000, 10_000, 100_000)
 LEVELS = (4, 12)
 LOOKUPS = 1_000
+
+
+def results(wanted: Wanted) -> Iterator[Result]:
+    """C1 for each size and number of levels."""
+    if wanted("C1"):
+        yield from map(run, cases())
 
 
 def cases() -> Iterator[Case]:
