@@ -7,81 +7,23 @@ that it is validated; purista-fast runs with its default timeout, traces and rou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any
 
 import anyio
 import msgspec
 
-from purista_fast import App, Context, Event, Service
+from purista_fast.bench.dispatch import FAN_OUT, PAYLOAD, Counter, Payload, Served, serve
 
 from .harness import Case, Goal, Result, Wanted, measure
 
 __all__ = ("results",)
 
-
-class Payload(msgspec.Struct):
-    id: int
-    name: str
-    value: float
-
-
-PAYLOAD = Payload(1, "sensor-temperature-01", 23.5)
 QUEUE = 1000
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Payload).decode
-measured: Event[Payload] = Event("measured", Payload)
-service = Service("Bench")
-
-
-class Counter:
-    """Counts events, and tells when all have come."""
-
-    def __init__(self) -> None:
-        self.expect(0)
-
-    def expect(self, count: int) -> None:
-        self.left = count
-        self.all = anyio.Event()
-
-    def one(self) -> None:
-        self.left -= 1
-        if not self.left:
-            self.all.set()
-
-
-counter = Counter()
-
-
-@service.command
-async def echo(ctx: Context, payload: Payload) -> Payload:
-    return payload
-
-
-@service.subscription(measured)
-async def count_event(ctx: Context, payload: Payload) -> None:
-    counter.one()
-
-
-@service.command
-async def invoke_many(ctx: Context, payload: int) -> float:
-    started = perf_counter()
-    for _ in range(payload):
-        await ctx.invoke(echo, PAYLOAD)
-    return perf_counter() - started
-
-
-@service.command
-async def emit_many(ctx: Context, payload: int) -> float:
-    counter.expect(payload)
-    started = perf_counter()
-    for _ in range(payload):
-        await ctx.emit(measured, PAYLOAD)
-    await counter.all.wait()
-    return perf_counter() - started
 
 
 async def handler(payload: Payload) -> Payload:
@@ -151,59 +93,68 @@ def queue_worker(*, is_checked: bool) -> Any:
 
 
 def results(wanted: Wanted) -> Iterator[Result]:
-    """A1 on both event loops; A2 and A4 on asyncio."""
+    """A1 on both event loops; A2, A4 and A6 on asyncio."""
     for backend in ("asyncio", "trio"):
-        if any(map(wanted, ("A1", "A2", "A4"))):
-            yield from anyio.run(_measure, backend, wanted, backend=backend)
+        for id, make in ON_ASYNCIO if backend == "asyncio" else ON_TRIO:
+            if wanted(id):
+                yield anyio.run(_measure, make, backend, backend=backend)
 
 
-async def _measure(backend: str, wanted: Wanted) -> list[Result]:
-    async with cases(backend) as found:
-        return [await measure(case) for case in found if wanted(case.id)]
+async def _measure(make: Callable[[Served, str], Case], backend: str) -> Result:
+    async with serve() as ours:
+        return await measure(make(ours, backend))
 
 
-@asynccontextmanager
-async def cases(backend: str) -> AsyncIterator[list[Case]]:
-    """The cases for the running event loop; those against asyncio.Queue exist on asyncio alone."""
-    async with App(service).serve(bridge="memory://") as client:
+def against_floor(ours: Served, backend: str) -> Case:
+    return Case(
+        id="A1",
+        what=f"invoke, {backend}",
+        ours=ours.invoke,
+        peers={"msgspec and a bare await": floor},
+        goal=Goal(1.6, "at most") if backend == "asyncio" else None,
+    )
 
-        async def invoke(count: int) -> float:
-            return await client.invoke(invoke_many.using(timeout=600.0), count)
 
-        async def emit(count: int) -> float:
-            return await client.invoke(emit_many.using(timeout=600.0), count)
+def against_queue(ours: Served, backend: str) -> Case:
+    return Case(
+        id="A2",
+        what=f"invoke, {backend}",
+        ours=ours.invoke,
+        peers={"asyncio.Queue + Future": future_worker},
+        goal=Goal(3.0, "faster"),
+    )
 
-        against_floor = Case(
-            id="A1",
-            what=f"invoke, {backend}",
-            ours=invoke,
-            peers={"msgspec and a bare await": floor},
-            goal=Goal(1.6, "at most") if backend == "asyncio" else None,
-        )
-        if backend != "asyncio":
-            yield [against_floor]
-            return
-        yield [
-            against_floor,
-            Case(
-                id="A2",
-                what="invoke, asyncio",
-                ours=invoke,
-                peers={"asyncio.Queue + Future": future_worker},
-                goal=Goal(3.0, "faster"),
-            ),
-            Case(
-                id="A4",
-                what="emit and handle, asyncio",
-                ours=emit,
-                peers={"asyncio.Queue, checked at both ends": queue_worker(is_checked=True)},
-                goal=Goal(1.2, "at most"),
-            ),
-            Case(
-                id="A4",
-                what="emit and handle, asyncio",
-                ours=emit,
-                peers={"asyncio.Queue, checked by the consumer only": queue_worker(is_checked=False)},
-                goal=None,
-            ),
-        ]
+
+def checked(ours: Served, backend: str) -> Case:
+    return Case(
+        id="A4",
+        what=f"emit and handle, {backend}",
+        ours=ours.emit,
+        peers={"asyncio.Queue, checked at both ends": queue_worker(is_checked=True)},
+        goal=Goal(1.2, "at most"),
+    )
+
+
+def unchecked(ours: Served, backend: str) -> Case:
+    return Case(
+        id="A4",
+        what=f"emit and handle, {backend}",
+        ours=ours.emit,
+        peers={"asyncio.Queue, checked by the consumer only": queue_worker(is_checked=False)},
+        goal=None,
+    )
+
+
+def fanned_out(ours: Served, backend: str) -> Case:
+    """The peer is our own event to one subscription, in the same rounds."""
+    return Case(
+        id="A6",
+        what=f"emit to {FAN_OUT}, a delivery, {backend}",
+        ours=ours.fan_out,
+        peers={"A4, ours": ours.emit},
+        goal=Goal(1.0, "at most"),
+    )
+
+
+ON_ASYNCIO = (("A1", against_floor), ("A2", against_queue), ("A4", checked), ("A4", unchecked), ("A6", fanned_out))
+ON_TRIO = (("A1", against_floor),)

@@ -1,7 +1,8 @@
 """B: messages from and to bytes, and on to their consumer.
 
 Every side reads the same bytes, or writes a message of the same fields with the same values (ids and times are
-given, addresses that do not change are prepared). Payloads end as, and begin as, typed msgspec structs.
+given, addresses that do not change are prepared). Payloads end as, and begin as, the typed msgspec structs of
+``purista_fast.bench.envelope``.
 """
 
 from __future__ import annotations
@@ -12,48 +13,28 @@ from typing import Any
 
 import msgspec
 
-from purista_fast import Address, Message
-from purista_fast._core import Dispatcher
-from purista_fast.wire import decode, encode
+from purista_fast import Address
+from purista_fast.bench.envelope import (
+    CLIENT,
+    ENDPOINT,
+    PAYLOADS,
+    ROUTED,
+    TIME,
+    TRACE,
+    TRACEPARENT,
+    command,
+    event,
+)
+from purista_fast.bench.envelope import reading as read
+from purista_fast.bench.envelope import routing as route
+from purista_fast.bench.envelope import writing as write
 
 from .harness import Case, Goal, Result, Wanted, loop, run
 
 __all__ = ("results",)
 
-TIME = 1_764_000_000_000
-TRACE = "0af7651916cd43dd8448eb211c80319c"
-TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
-CLIENT = Address("Client", "1", "client", "abcdefghijklmnop")
-ENDPOINT = Address("Thermo", "1", "storeReading", "greenhouse_7")
 DECODE_GOALS = (Goal(1.5, "faster"), Goal(1.2, "faster"), *[Goal(1.15, "at most")] * 3)
 ENCODE_GOALS = (Goal(1.5, "faster"), Goal(1.3, "faster"), *[Goal(1.05, "at most")] * 3)
-
-
-class Record(msgspec.Struct):
-    id: int
-    name: str
-    value: float
-
-
-class Records(msgspec.Struct):
-    records: list[Record]
-
-
-class Text(msgspec.Struct):
-    text: str
-
-
-def records(count: int) -> Records:
-    return Records([Record(number, f"sensor_{number % 100:02}", number / 8) for number in range(count)])
-
-
-PAYLOADS: dict[str, msgspec.Struct] = {
-    "60 B": Record(1, "sensor-temperature-01-greenhouse", 23.5),
-    "1 KiB": records(22),
-    "16 KiB, 340 records": records(340),
-    "16 KiB, one string": Text("a measured text " * 1024),
-    "256 KiB": records(5300),
-}
 
 
 class AddressStruct(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -109,24 +90,7 @@ def cases() -> Iterator[Case]:
         yield reading(name, payload, goal)
     for (name, payload), goal in zip(PAYLOADS.items(), ENCODE_GOALS, strict=True):
         yield writing(name, payload, goal)
-    yield routing(PAYLOADS["16 KiB, 340 records"])
-
-
-def command(payload: msgspec.Struct) -> bytes:
-    """A command as it arrives."""
-    message = Message(
-        "command",
-        sender=CLIENT,
-        receiver=Address("Thermo", "1", "storeReading"),
-        payload=msgspec.json.encode({"payload": payload, "parameter": {}}),
-        timestamp=TIME,
-        trace_id=TRACE,
-        correlation_id=TRACE,
-        principal_id="somebody",
-        tenant_id="somewhere",
-        traceparent=TRACEPARENT,
-    )
-    return encode(message)
+    yield routing()
 
 
 def reading(name: str, payload: msgspec.Struct, goal: Goal) -> Case:
@@ -139,21 +103,7 @@ def reading(name: str, payload: msgspec.Struct, goal: Goal) -> Case:
     decode_call = msgspec.json.Decoder(Call).decode
     decode_payload = msgspec.json.Decoder(kind).decode
     data = command(payload)
-
-    def ours() -> tuple[Any, ...]:
-        message = decode(data)
-        inner, _ = message.call()
-        return (
-            message.message_type,
-            message.correlation_id,
-            message.trace_id,
-            message.principal_id,
-            message.tenant_id,
-            message.event_name,
-            message.sender.instance_id,
-            message.receiver,
-            decode_payload(inner or b""),
-        )
+    ours = read(payload)
 
     def fields(message: Any, found: Any) -> tuple[Any, ...]:
         return (
@@ -185,23 +135,7 @@ def writing(name: str, payload: msgspec.Struct, goal: Goal) -> Case:
     encode_payload = msgspec.json.Encoder().encode
     sender, receiver = (msgspec.Raw(as_json(address)) for address in (ENDPOINT, CLIENT))
 
-    def ours() -> bytes:
-        return encode(
-            Message(
-                "commandSuccessResponse",
-                sender=ENDPOINT,
-                receiver=CLIENT,
-                payload=encode_payload(payload),
-                id=TRACE,
-                timestamp=TIME,
-                trace_id=TRACE,
-                correlation_id=TRACE,
-                principal_id="somebody",
-                tenant_id="somewhere",
-                event_name="readingStored",
-                traceparent=TRACEPARENT,
-            )
-        )
+    ours = write(payload)
 
     def sent(body: Any) -> bytes:
         return encode_payload(
@@ -233,22 +167,13 @@ def writing(name: str, payload: msgspec.Struct, goal: Goal) -> Case:
     return case("B2", f"encode, {name}", ours, {"one typed Struct": one_struct, "Struct and Raw": struct_and_raw}, goal)
 
 
-def routing(payload: msgspec.Struct) -> Case:
+def routing() -> Case:
     """From bytes into the queue of the one consumer, and out of it, without a look at the payload."""
-    message = Message("customMessage", sender=ENDPOINT, event_name="stored", payload=msgspec.json.encode(payload))
-    data = encode(message)
-    dispatcher = Dispatcher()
-    queue = dispatcher.subscribe(10, False, lambda: None, lambda: None)
-    dispatcher.listen(queue, {"messageType": "customMessage", "eventName": "stored"})
+    data = event(ROUTED)
+    ours = route(data)
     decode_raw = msgspec.json.Decoder(Received).decode
     waiting: deque[Received] = deque(maxlen=10)
     consumers = {("customMessage", "stored"): waiting}
-
-    def ours() -> Message:
-        if dispatcher.offer(decode(data)) >= 0:
-            raise AssertionError("the queue is full")
-        found: Message = dispatcher.take(queue, 1)[0]
-        return found
 
     def struct_and_raw() -> Received:
         received = decode_raw(data)

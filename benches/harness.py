@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import gc
-import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from time import perf_counter
 from typing import Any, Literal
 
 import anyio
 
-__all__ = ("ROUNDS", "Case", "Goal", "Result", "Skipped", "Timed", "Wanted", "compare", "loop", "measure", "run")
+from purista_fast.bench.timing import Timed, calibrate, loop, take
 
-Timed = Callable[[int], float | Awaitable[float]]
-"""Does the work so many times and returns how many seconds that took."""
+__all__ = ("ROUNDS", "Case", "Goal", "Result", "Skipped", "Timed", "Wanted", "compare", "loop", "measure", "run")
 
 ROUNDS = 9
 ROUND_SECONDS = 0.05
@@ -164,28 +161,16 @@ def compare(
     )
 
 
-def loop(work: Callable[[], object]) -> Timed:
-    """Makes a measurement of one step of plain work."""
-
-    def timed(count: int) -> float:
-        started = perf_counter()
-        for _ in range(count):
-            work()
-        return perf_counter() - started
-
-    return timed
-
-
 async def measure(case: Case) -> Result:
     """Runs the rounds of a case. Each round runs every side once, every other round in the opposite order."""
     sides = {"ours": case.ours, **case.peers}
-    counts = {name: await _calibrate(side) for name, side in sides.items()}
+    counts = {name: await calibrate(side, ROUND_SECONDS) for name, side in sides.items()}
     times: dict[str, list[float]] = {name: [] for name in sides}
     order = list(sides)
     for _ in range(ROUNDS):
         for name in order:
             gc.collect()
-            times[name].append(await _run(sides[name], counts[name]) / counts[name] * 1e6)
+            times[name].append(await take(sides[name], counts[name]) / counts[name] * 1e6)
         order.reverse()
     return compare(case.id, case.what, times.pop("ours"), times, case.goal)
 
@@ -193,21 +178,6 @@ async def measure(case: Case) -> Result:
 def run(case: Case) -> Result:
     """Measures a case that needs no event loop of its own."""
     return anyio.run(measure, case)
-
-
-async def _calibrate(side: Timed) -> int:
-    """How often the work is done in one round. Warms up as well."""
-    count = 1
-    while True:
-        seconds = await _run(side, count)
-        if seconds > ROUND_SECONDS / 2:
-            return max(1, round(count * ROUND_SECONDS / seconds))
-        count *= 2
-
-
-async def _run(side: Timed, count: int) -> float:
-    seconds = side(count)
-    return await seconds if inspect.isawaitable(seconds) else seconds
 
 
 def _rounded(value: float | None) -> float | None:

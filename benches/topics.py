@@ -1,26 +1,21 @@
 """C: topics matched against many filters: 70 % exact, 25 % with ``+``, 5 % with ``#``.
 
-Both sides give the values of all filters that match; the values are compared before anything is measured.
+Both sides give the values of all filters that match; the values are compared before anything is measured. The filters
+are those of ``purista_fast.bench.topics``.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice
-from time import perf_counter
 
 from paho.mqtt.matcher import MQTTMatcher
 
+from purista_fast.bench.topics import LEVELS, SIZES, filters, over, tree_of
 from purista_fast.wire import TopicTree
 
-from .harness import Case, Goal, Result, Timed, Wanted, run
+from .harness import Case, Goal, Result, Wanted, run
 
 __all__ = ("results",)
-
-SIZES = (10, 1_000, 10_000, 100_000)
-LEVELS = (4, 12)
-LOOKUPS = 1_000
 
 
 def results(wanted: Wanted) -> Iterator[Result]:
@@ -33,15 +28,10 @@ def cases() -> Iterator[Case]:
     """A case for each size and number of levels."""
     for levels in LEVELS:
         for size in SIZES:
-            chance = random.Random(size * levels)
-            exact = [topic(chance, levels, size) for _ in range(size)]
-            filters = list(dict.fromkeys(as_filter(chance, name) for name in exact))
-            wanted = chance.choices(exact, k=LOOKUPS // 2)
-            wanted += [topic(chance, levels, size) for _ in range(LOOKUPS // 2)]
-            tree: TopicTree[int] = TopicTree()
+            given, wanted = filters(levels, size)
+            tree = tree_of(given)
             matcher = MQTTMatcher()
-            for number, name in enumerate(filters):
-                tree.insert(name, number)
+            for number, name in enumerate(given):
                 matcher[name] = number
             check(tree, matcher, wanted)
             yield Case(
@@ -51,35 +41,6 @@ def cases() -> Iterator[Case]:
                 peers={"paho MQTTMatcher": over(wanted, paho(matcher))},
                 goal=Goal(10.0, "faster"),
             )
-
-
-def topic(chance: random.Random, levels: int, size: int) -> str:
-    """A topic as a plant of machines would have: few words at the first levels, many at the last."""
-    words = [f"level{level}_{chance.randrange(3 + level)}" for level in range(levels - 1)]
-    return "/".join([*words, f"device_{chance.randrange(size)}"])
-
-
-def as_filter(chance: random.Random, name: str) -> str:
-    levels = name.split("/")
-    kind = chance.random()
-    if kind < 0.25:
-        levels[chance.randrange(len(levels))] = "+"
-    elif kind < 0.30:
-        levels = [*levels[: chance.randrange(1, len(levels))], "#"]
-    return "/".join(levels)
-
-
-def over(names: list[str], match: Callable[[str], object]) -> Timed:
-    """Measures the look-up of one name after the other."""
-
-    def timed(count: int) -> float:
-        following = list(islice(cycle(names), count))
-        started = perf_counter()
-        for name in following:
-            match(name)
-        return perf_counter() - started
-
-    return timed
 
 
 def paho(matcher: MQTTMatcher) -> Callable[[str], list[int]]:
