@@ -17,7 +17,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# What `make faults` is compared with; nothing else needs it.
+# What `make faults` and `make bench` are compared with; nothing else needs it.
 PEERS := $(VENV)/peers
 BUILT := $(VENV)/.built
 SOURCES := Cargo.toml Cargo.lock pyproject.toml \
@@ -83,7 +83,7 @@ faults: $(BUILT) $(PEERS)/.installed broker ## prove the promises under faults, 
 	FAULTS_SCALE="$(SCALE)" $(BIN)/python -m tests.faults.report "$(VENV)/faults.json" && exit $$code
 
 .PHONY: bench
-bench: $(BUILT) ## measure beside the peers, write benches/results.json (BENCH=A,B1 for some)
+bench: $(BUILT) $(PEERS)/.installed broker ## measure beside the peers, write benches/results.json (BENCH=A,B1 for some)
 	$(BIN)/python -m benches $(BENCH)
 
 .PHONY: fuzz

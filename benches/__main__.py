@@ -16,10 +16,10 @@ from __future__ import annotations
 import sys
 import traceback
 
-from . import dispatch, envelope, report, topics
+from . import dispatch, envelope, mqtt, report, topics
 from .harness import Result, Skipped, Wanted
 
-MODULES = (dispatch, envelope, topics)
+MODULES = (dispatch, envelope, topics, mqtt)
 """In the order of the table."""
 
 
