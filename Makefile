@@ -110,11 +110,11 @@ lock: $(INSTALLED) rust ## resolve requirements/*.txt and Cargo.lock anew
 	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 	sed -i '1i # Made by `make lock` from pyproject.toml: what runs and develops purista-fast, with the hashes of every file.' \
 	  requirements/dev.txt
-	$(BIN)/python requirements/lock.py faults | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/faults.txt \
+	$(BIN)/python requirements/lock.py peers | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/peers.txt \
 	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
-	sed -i '1i # Made by `make lock` from pyproject.toml: the peers of `make faults`, with the hashes of every file.' \
-	  requirements/faults.txt
+	sed -i '1i # Made by `make lock` from pyproject.toml: the peers of `make bench` and `make faults`, with the hashes of every file.' \
+	  requirements/peers.txt
 	cargo update
 
 .PHONY: clean
@@ -155,9 +155,9 @@ $(INSTALLED): requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
-$(PEERS)/.installed: requirements/faults.txt $(INSTALLED)
+$(PEERS)/.installed: requirements/peers.txt $(INSTALLED)
 	@test -x $(PEERS)/bin/python || $(BIN)/python -m venv $(PEERS)
-	@$(PEERS)/bin/python -m pip install --quiet --require-hashes --requirement requirements/faults.txt
+	@$(PEERS)/bin/python -m pip install --quiet --require-hashes --requirement requirements/peers.txt
 	@touch $@
 
 $(BUILT): $(INSTALLED) $(SOURCES) | rust

@@ -16,10 +16,10 @@ from __future__ import annotations
 import sys
 import traceback
 
-from . import dispatch, envelope, mqtt, report, topics
+from . import dispatch, envelope, mqtt, report, scale, topics
 from .harness import Result, Skipped, Wanted
 
-MODULES = (dispatch, envelope, topics, mqtt)
+MODULES = (dispatch, scale, envelope, topics, mqtt)
 """In the order of the table."""
 
 

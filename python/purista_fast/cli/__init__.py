@@ -28,6 +28,7 @@ __all__ = ("main",)
         "dead-letters",
         "mosquitto",
         "doctor",
+        "bench",
         "demo",
     ),
     invoke_without_command=True,
