@@ -6,14 +6,16 @@ import contextlib
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from .errors import ConfigError
 from .policy import Durability, Overflow, Trust
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from urllib.parse import SplitResult
 
 __all__ = (
     "AppSettings",
@@ -102,6 +104,8 @@ class StorageSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     def directory(self) -> Path:
         """The state directory; it is made when something is first written to it."""
+        from pathlib import Path
+
         chosen = self.state_dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
         if chosen:
             return Path(chosen)
@@ -204,9 +208,9 @@ def load(
     :param overrides: a tree that is laid over all else.
     :raises ConfigError: for a file that is missing or no TOML, an unknown profile or key, a value of a wrong type.
     """
-    path = Path(file) if file is not None else Path(FILE)
-    tree = _read(path) if file is not None or path.is_file() else {}
-    source = str(path) if tree else "the defaults"
+    path = os.fspath(file) if file is not None else FILE
+    tree = _read(path) if file is not None or os.path.isfile(path) else {}
+    source = path if tree else "the defaults"
     profiles = tree.pop("profile", {})
     profile = profile or environ.get(_PREFIX + "PROFILE") or None
     if profile is not None:
@@ -263,21 +267,33 @@ def public_url(url: str) -> str:
     return re.sub(r"//.*@", "//…@", url, flags=re.DOTALL)
 
 
+def scheme(url: str) -> str:
+    """What ``bridge.url`` begins with; empty if it is no URL.
+
+    >>> scheme("mqtts://broker.example"), scheme("broker.example")
+    ('mqtts', '')
+    """
+    name, colon, _ = url.partition(":")
+    return name.lower() if colon else ""
+
+
 def split(url: str) -> SplitResult:
     """The parts of ``bridge.url``.
 
     :raises ConfigError: if it is no URL.
     """
+    from urllib.parse import urlsplit  # an application on memory:// does without
+
     with contextlib.suppress(ValueError):  # its text may quote the password, and must not become the context of ours
         return urlsplit(url)
     raise ConfigError(f"bridge.url {public_url(url)!r} is no URL: expected scheme://host:port")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: str) -> dict[str, Any]:
     import tomllib
 
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             return tomllib.load(file)
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; it was named as the configuration file") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Coroutine, Iterator, Mapping
 from types import GenericAlias
@@ -144,6 +143,8 @@ def derived_id(message: Message, label: str, ordinal: int) -> str:
     :param label: the subscription.
     :param ordinal: the how-manieth event of this run it is.
     """
+    import hashlib  # it brings OpenSSL, which most applications on memory:// do without
+
     cause = f"{message.message_type} {message.id} {message.event_name} {label} {ordinal}"
     return hashlib.blake2b(cause.encode(), digest_size=16).hexdigest()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+import msgspec
 
 from ._core import snake_case
 from .errors import DefinitionError
@@ -84,8 +85,7 @@ class Event(Generic[T]):
         return f"Event({self.name!r}, {annotation.__name__ if plain else repr(annotation)})"
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Function:
+class Function(msgspec.Struct, kw_only=True, eq=False):
     """What commands and subscriptions have in common."""
 
     function: Callable[..., Any]
@@ -110,8 +110,7 @@ class Function:
         return self.label
 
 
-@dataclass(frozen=True, slots=True)
-class CallOptions:
+class CallOptions(msgspec.Struct, frozen=True):
     """Options of one call, apart from its parameters."""
 
     timeout: float | None = None
@@ -119,8 +118,7 @@ class CallOptions:
     event_name: str | None = None
 
 
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
-class Command(Function, Generic[P, R]):
+class Command(Function, Generic[P, R], kw_only=True, eq=False):
     """A command: what :meth:`Service.command` makes of a handler, and what others invoke.
 
     Called like a function it runs the handler alone, for tests (:mod:`purista_fast.testing`).
@@ -169,8 +167,7 @@ class Command(Function, Generic[P, R]):
         return f"<{'remote command' if self.is_remote else 'command'} {self.label}>"
 
 
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
-class Subscription(Function, Generic[P, R]):
+class Subscription(Function, Generic[P, R], kw_only=True, eq=False):
     """A subscription: what :meth:`Service.subscription` makes of a handler."""
 
     filter: Mapping[str, Any]
@@ -195,8 +192,7 @@ class Subscription(Function, Generic[P, R]):
         return f"<subscription {self.label}>"
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Timer(Function):
+class Timer(Function, kw_only=True, eq=False):
     """A handler that runs by the clock."""
 
     interval: float

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+import msgspec
 
 from .errors import DefinitionError
 
@@ -21,8 +21,7 @@ Trust = Literal["auto", "always", "never"]
 """Whether the wall clock is right: as the kernel says, always, never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Keeping:
+class Keeping(msgspec.Struct, frozen=True):
     """How the outbox keeps an event; ``None`` leaves it to the configuration (``[outbox]``)."""
 
     durability: Durability | None = None
@@ -41,8 +40,7 @@ class Keeping:
 DEFAULT_KEEPING = Keeping()
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True):
     """How often, and when, a failing subscription is tried again.
 
     The pause before attempt ``n + 1`` is ``base * 2 ** (n - 1)`` seconds, at most ``maximum``, and up to ``jitter`` of
@@ -76,7 +74,11 @@ class Retry:
         """How long to wait after so many failed attempts, in seconds."""
         # The exponent is bounded, for a float is.
         pause = min(self.base * 2.0 ** min(failed - 1, 60), self.maximum)
-        return pause * (1 + random.uniform(-self.jitter, self.jitter)) if self.jitter else pause  # noqa: S311 - nothing secret
+        if not self.jitter:
+            return pause
+        import random  # most applications never need it
+
+        return pause * (1 + random.uniform(-self.jitter, self.jitter))  # noqa: S311 - nothing secret
 
 
 DEFAULT_RETRY = Retry()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import anyio
 import msgspec
-from anyio.abc import TaskGroup
 
 from ._core import Address, Message, new_traceparent
 from .bridges.base import Consumer, EventBridge
 from .errors import BridgeError, StatusCode, UnhandledError
 from .runtime import function_added
 from .service import Service
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
 
 __all__ = ("QUESTION", "Instance", "Presence", "ask")
 
@@ -136,6 +138,8 @@ class Presence:
     async def _keep_telling(self) -> None:
         while True:
             await self._wanted.wait()
+            import random  # imported once somebody asks, for on memory:// hardly anybody does
+
             # Many instances hear one question, or meet one broker that is back.
             await anyio.sleep(random.uniform(0, _SPREAD))  # noqa: S311 - nothing secret
             self._wanted = anyio.Event()

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from purista_fast.bridges.mqtt.broker import Broker
-from purista_fast.cli import main
+from purista_fast.cli.commands import main
 from purista_fast.config import BridgeSettings
 from purista_fast.doctor.patient import Connection
 from tests.mosquitto import Certificates, Mosquitto, free_port

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from purista_fast import Context, Event, Service
-from purista_fast.cli import main
+from purista_fast.cli.commands import main
 from purista_fast.health import health
 from tests.broker.helpers import Bench, Cable, cable, until
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from purista_fast import Context, Service, UnhandledError
-from purista_fast.cli import main
+from purista_fast.cli.commands import main
 from tests.broker.helpers import Bench, cable, until
 from tests.mosquitto import Mosquitto, free_port
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from purista_fast import BridgeError, ConfigError, DefinitionError, HandledError, __version__
-from purista_fast.cli import main
+from purista_fast.cli.commands import main
 from purista_fast.cli.describe import type_name
 from purista_fast.cli.failures import explain
 from purista_fast.cli.logs import OneLine

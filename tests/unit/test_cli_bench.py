@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from purista_fast.bench import report, startup, suite
 from purista_fast.bench.report import Figure, Report
-from purista_fast.cli import main
+from purista_fast.cli.commands import main
 
 IDS = ["A1", "A4", "A6", "B1", "B2", "B3", "C1", "E1", "E2", "E3"]
 

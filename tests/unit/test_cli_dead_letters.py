@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from purista_fast.bridges.mqtt.state import State
-from purista_fast.cli import main
+from purista_fast.cli.commands import main
 from purista_fast.storage import dead_letters, outbox, spool
 from tests.unit.stores import contents, letter, make, message, opened
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from purista_fast.bridges.mqtt.state import State
-from purista_fast.cli import main
+from purista_fast.cli.commands import main
 from purista_fast.cli.wording import json_line
 from purista_fast.storage import outbox
 from purista_fast.storage.clock import Moment, PoweredClock

@@ -159,7 +159,7 @@ def test_what_a_page_points_to_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_of_a_page_exist(page: Path) -> None:
-    from purista_fast.cli import main
+    from purista_fast.cli.commands import main
 
     shell = "".join(text for kind, _, text in fences(page) if kind == "sh")
     lines = re.findall(r"^purista-fast ([a-z].*)", shell, re.MULTILINE)

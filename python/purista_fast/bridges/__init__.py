@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..config import Settings, public_url, split
+from ..config import Settings, public_url, scheme
 from ..errors import BridgeError, ConfigError
 from .base import Capability, EventBridge
 
@@ -21,14 +21,14 @@ def open_bridge(settings: Settings, *, name: str, token: Token | None = None) ->
     :param token: gives the password for each connection, on a bridge that connects.
     :raises ConfigError: for an unknown scheme or a setting that the bridge refuses.
     """
-    scheme = split(settings.bridge.url).scheme
-    if scheme == "memory":
+    kind = scheme(settings.bridge.url)
+    if kind == "memory":
         from .._core import new_id
         from .memory import MemoryBridge
 
         instance_id = settings.bridge.instance_id or new_id()
         return MemoryBridge(instance_id=instance_id, queue_timeout=settings.bridge.queue_timeout)
-    if scheme in ("mqtt", "mqtts"):
+    if kind in ("mqtt", "mqtts"):
         from .mqtt import MqttBridge
 
         return MqttBridge(settings, name=name, token=token)
@@ -42,7 +42,7 @@ def check_retirement(settings: Settings, name: str) -> None:
 
     :raises BridgeError: if there is none.
     """
-    if split(settings.bridge.url).scheme == "memory":
+    if scheme(settings.bridge.url) == "memory":
         raise BridgeError("memory:// keeps nothing for an instance that ends, so there is nothing to retire")
     if settings.bridge.instance_id is None:
         from .mqtt.state import State

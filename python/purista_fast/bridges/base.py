@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
-from anyio.abc import TaskGroup
 
 from .._core import Address, Message
 from ..policy import DEFAULT_KEEPING, DEFAULT_RETRY, Keeping, Retry
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
 
 __all__ = ("Capability", "Consumer", "Endpoint", "EventBridge", "Request")
 
@@ -43,8 +44,7 @@ class Request(msgspec.Struct, kw_only=True):
     """What the caller decodes the result with: where it is the very schema of the command, the command need not."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A command that is served here."""
 
     address: Address
@@ -58,14 +58,13 @@ class Endpoint:
     """The event name that a success response carries."""
     keeping: Keeping = DEFAULT_KEEPING
     """How that event is kept."""
-    schema: Mapping[str, Any] = field(default_factory=dict)
+    schema: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """What ``infoServiceFunctionAdded`` tells others about it."""
     is_internal: bool = False
     """Whether it is the framework's own: not one of the services, and not refused when there are too many commands."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consumer:
+class Consumer(msgspec.Struct, frozen=True, kw_only=True):
     """A subscription that is served here."""
 
     address: Address

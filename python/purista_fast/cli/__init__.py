@@ -6,41 +6,22 @@ Exit codes: 0 done, 1 a command or a service failed, 2 wrong usage or configurat
 
 from __future__ import annotations
 
-import click
-
-from .group import Commands
+import sys
+from typing import NoReturn
 
 __all__ = ("main",)
 
 
-@click.group(
-    cls=Commands,
-    modules=(
-        "run",
-        "invoke",
-        "emit",
-        "listen",
-        "inspect",
-        "alive",
-        "health",
-        "retire",
-        "outbox",
-        "dead-letters",
-        "mosquitto",
-        "doctor",
-        "bench",
-        "demo",
-    ),
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
-@click.option("--version", is_flag=True, help="Print the version and exit.")
-@click.pass_context
-def main(ctx: click.Context, version: bool) -> None:
-    """Message-driven services in Python, from one device to the cloud."""
-    if version:
-        from .._core import __version__
+def main() -> NoReturn:
+    """Runs the command line and exits.
 
-        click.echo(f"purista-fast {__version__}")
-    elif ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+    An application runs for months, click would for a moment: where the line is a plain ``run``, click is not imported.
+    """
+    from . import plain
+
+    line = plain.parse(sys.argv[1:])
+    if line is not None:
+        sys.exit(plain.run(line))
+    from .commands import main as commands
+
+    sys.exit(commands(prog_name="purista-fast"))

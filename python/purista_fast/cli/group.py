@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,9 +11,9 @@ from typing import Any
 import click
 
 from .failures import report, single
-from .output import ClosedPipe, flush, note
+from .output import ClosedPipe, flush, note, tolerate
 
-__all__ = ("Commands",)
+__all__ = ("Commands", "end")
 
 
 class Commands(click.Group):
@@ -42,12 +41,11 @@ class Commands(click.Group):
         """Runs the command line and exits; see :mod:`purista_fast.cli` for the codes."""
         kwargs["standalone_mode"] = False
         kwargs["obj"] = options = {"verbose": False}
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8
+        tolerate()
         try:
             code = super().main(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - every error gets its line
-            code = _end(error, verbose=options["verbose"])
+            code = end(error, verbose=options["verbose"])
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -72,8 +70,11 @@ class _FailedError(Exception):
     """An ``OSError``, as its cause."""
 
 
-def _end(error: BaseException, *, verbose: bool) -> int:
-    """The exit code of an error, having said what is to be said."""
+def end(error: BaseException, *, verbose: bool) -> int:
+    """The exit code of an error, having said what is to be said.
+
+    :param verbose: whether the traceback is printed as well.
+    """
     error = single(error)
     if isinstance(error, _InterruptedError):
         note("interrupted")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 import traceback
-from pathlib import Path
 
 from .output import printable
 
@@ -32,7 +32,9 @@ class OneLine(logging.Formatter):
         if self._tracebacks:
             return text + "\n" + "".join(traceback.format_exception(error)).rstrip()
         frames = traceback.extract_tb(error.__traceback__)
-        place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+        place = (
+            f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+        )
         return text + printable(f" [{type(error).__name__}: {error}{place}]")
 
 

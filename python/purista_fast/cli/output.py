@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import select
 import sys
 
 import anyio
 
-__all__ = ("ClosedPipe", "flush", "line", "note", "printable", "reader_is_gone", "wait_for_closed_pipe")
+__all__ = ("ClosedPipe", "flush", "line", "note", "printable", "reader_is_gone", "tolerate", "wait_for_closed_pipe")
 
 _POLL_INTERVAL = 0.25
 
 
 class ClosedPipe(Exception):  # noqa: N818 - an end, not an error
     """Nobody reads standard output any more."""
+
+
+def tolerate() -> None:
+    """Has standard output escape what a terminal without UTF-8 cannot show, instead of failing."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def line(text: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
 from ..._core import Address, Message
@@ -185,7 +185,7 @@ class MqttBridge:
 
     async def tap(self, consumer: Consumer) -> Callable[[], Awaitable[None]]:
         """Adds a consumer while the bridge runs; see :class:`EventBridge`."""
-        interest = self._add(dataclasses.replace(consumer, shared=False, drop_oldest=True), None)
+        interest = self._add(msgspec.structs.replace(consumer, shared=False, drop_oldest=True), None)
 
         async def remove() -> None:
             self._local.forget_routes()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import OrderedDict
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 from paho.mqtt.client import MQTTMessage
 
@@ -221,7 +221,7 @@ class Serving:
         try:
             if response.event_name is not None and self.outbox is not None:
                 # As an answer it waits for no other event.
-                return self.outbox.begin(response, dataclasses.replace(endpoint.keeping, ordered=False))
+                return self.outbox.begin(response, msgspec.structs.replace(endpoint.keeping, ordered=False))
             # Sent again after a break: a caller drops the second one.
             entry = Outgoing(response, self._prefix, expiry, again=True)
             entry.on_settled = self._settled
