@@ -8,6 +8,9 @@ Each module of :data:`MODULES` has one function, ``results(wanted) -> Iterator[R
 - where a tool or a peer is missing it yields ``Skipped(id, what, why)``, with what to install, and goes on,
 - an exception is a benchmark that failed: it is printed, the other modules go on.
 
+A run of all in which nothing failed writes ``benches/results.json``, draws ``docs/bench.svg``, and runs
+``purista-fast bench`` for the figures that it prints as those of the reference machine.
+
 Exit status: 0 if every benchmark ran, whether its goal was met or not; 1 if one failed.
 """
 
@@ -15,8 +18,12 @@ from __future__ import annotations
 
 import sys
 import traceback
+from time import monotonic
 
-from . import dispatch, envelope, mqtt, report, scale, topics
+from purista_fast.bench import report as device
+from purista_fast.bench import suite
+
+from . import chart, dispatch, envelope, mqtt, report, scale, topics
 from .harness import Result, Skipped, Wanted
 
 MODULES = (dispatch, scale, envelope, topics, mqtt)
@@ -24,7 +31,8 @@ MODULES = (dispatch, scale, envelope, topics, mqtt)
 
 
 def main(arguments: list[str]) -> int:
-    wanted = Wanted(arguments[0].upper().split(",") if arguments else ("",))
+    started = monotonic()
+    wanted = Wanted(arguments[0].upper().replace(" ", "").split(",") if arguments else ("",))
     results: list[Result] = []
     skipped: list[Skipped] = []
     failed: list[str] = []
@@ -42,10 +50,19 @@ def main(arguments: list[str]) -> int:
             failed.append(module.__name__)
     print(report.verdict(results, skipped, failed))
     if arguments or failed:
-        print("results.json is written by a complete run only")
+        print("nothing is written: only by a run of all of them in which none fails")
     else:
-        print(f"written to {report.save(results, skipped).name}")
+        print(*(f"written: {file}" for file in save(results, skipped)), sep="\n")
+    print(f"in {(monotonic() - started) / 60:.1f} minutes")
     return 1 if failed else 0
+
+
+def save(results: list[Result], skipped: list[Skipped]) -> list[str]:
+    """Writes all that a run leaves behind, and returns the files."""
+    files = [report.save(results, skipped), chart.save(results, report.conditions())]
+    device.save(suite.measure(suite.steps(suite.FULL), lambda _: None, lambda: None))
+    root = report.FILE.parents[1]
+    return [str(file.relative_to(root)) for file in (*files, device.REFERENCE)]
 
 
 if __name__ == "__main__":

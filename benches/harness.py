@@ -14,8 +14,8 @@ from purista_fast.bench.timing import Timed, calibrate, loop, take
 
 __all__ = ("ROUNDS", "Case", "Goal", "Result", "Skipped", "Timed", "Wanted", "compare", "loop", "measure", "run")
 
-ROUNDS = 9
-ROUND_SECONDS = 0.05
+ROUNDS = 15
+ROUND_SECONDS = 0.03
 
 
 @dataclass(frozen=True, slots=True)

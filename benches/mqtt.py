@@ -26,6 +26,7 @@ from typing import Any
 from .harness import Goal, Result, Skipped, Wanted, compare
 from .mqtt_broker import Publish, Tap, broker, find
 from .mqtt_programs.common import ECHO, EVENT
+from .peers import MISSING, PYTHON
 
 __all__ = ("results",)
 
@@ -37,7 +38,6 @@ _SLOW_CALLS = 12
 """For the peer in D2b: each takes 44 ms."""
 _CALLS_AT_ONCE = 2000
 _PLACE = Path(__file__).parent
-_PEERS = _PLACE.parent / ".venv" / "peers" / "bin" / "python"
 
 
 class Program:
@@ -134,7 +134,7 @@ def results(wanted: Wanted) -> Iterator[Result | Skipped]:
 
 def _events(lab: _Laboratory) -> Iterator[Result | Skipped]:
     pairs = {"ours": lab.ours("emitter", "consumer"), "paho": lab.paho("emitter", "consumer")}
-    if _PEERS.exists():
+    if PYTHON.exists():
         pairs["FastStream"] = lab.faststream("emitter", "consumer")
     for pair in pairs.values():
         pair.cpu_of_events(_IN_FLIGHT * 5)
@@ -166,8 +166,8 @@ def _latency_as_it_comes(lab: _Laboratory) -> Iterator[Result]:
 
 def _rate(lab: _Laboratory) -> Iterator[Result | Skipped]:
     what = "commands, 100 in flight"
-    if not _PEERS.exists():
-        yield Skipped("D3", what, "FastStream is missing: make bench installs it into .venv/peers")
+    if not PYTHON.exists():
+        yield Skipped("D3", what, MISSING)
         return
     pairs = {"ours": lab.ours("caller", "server"), "FastStream": lab.faststream("caller", "server")}
     for pair in pairs.values():
@@ -227,7 +227,7 @@ class _Laboratory:
     def faststream(self, first: str, second: str) -> Pair:
         """FastStream at both ends."""
         port = self._broker(nodelay=True)
-        return self._pair(lambda role: Program("with_faststream", _PEERS, role=role, port=port), first, second)
+        return self._pair(lambda role: Program("with_faststream", PYTHON, role=role, port=port), first, second)
 
     def _broker(self, *, nodelay: bool) -> int:
         self._number += 1

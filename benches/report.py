@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
+import re
+import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from shutil import which
 
-from purista_fast import _core
+from purista_fast.bench import machine
 
-from .harness import ROUNDS, Result, Skipped
+from . import peers
+from .harness import Result, Skipped
+from .mqtt_broker import find
 
-__all__ = ("line", "save", "title", "verdict")
+__all__ = ("conditions", "line", "save", "title", "verdict", "versions")
 
 FILE = Path(__file__).with_name("results.json")
 _ROW = "{:<3} {:<42} {:>10} {:>10} {:<4} {:>7} {:>13} {:<16} {:<5} {}"
+_PEERS = ("bubus", "faststream", "pydantic", "zmqtt")
 
 
 def title() -> str:
@@ -30,29 +33,33 @@ def line(result: Result | Skipped) -> str:
     if isinstance(result, Skipped):
         return f"{result.id:<3} {result.what:<42} not measured: {result.why}"
     met = {True: "yes", False: "NO", None: ""}[result.met]
-    ratio = "" if result.ratio is None else f"{result.ratio:.2f}"
-    spread = "" if result.spread is None else "{:.2f}…{:.2f}".format(*result.spread)
+    ratio = "" if result.ratio is None else _short(result.ratio)
+    spread = "" if result.spread is None else "…".join(_short(value) for value in result.spread)
     goal = str(result.goal or "")
     figures = _figure(result.ours), _figure(result.peer), result.unit, ratio, spread
-    return _ROW.format(result.id, result.what, *figures, goal, met, result.peer_name)
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}" if value < 100 else f"{value:,.0f}"
+    return _ROW.format(result.id, result.what, *figures, goal, met, result.peer_name).rstrip()
 
 
 def verdict(results: Sequence[Result], skipped: Sequence[Skipped], failed: Sequence[str]) -> str:
-    """How many goals were reached, what was not measured, and what failed."""
+    """How many goals were reached, which were not, what was not measured, and what failed."""
     judged = [result for result in results if result.goal]
-    met = f"{sum(bool(result.met) for result in judged)} of {len(judged)} goals met; medians of {ROUNDS} rounds"
-    missing = f"not measured: {', '.join(dict.fromkeys(one.id for one in skipped))}" if skipped else ""
-    return "; ".join(filter(None, (met, missing, f"failed: {', '.join(failed)}" if failed else "")))
+    missed = [result.id for result in judged if not result.met]
+    return "\n".join(
+        f"{text}: {', '.join(dict.fromkeys(names))}" if names else text
+        for text, names in (
+            (f"{len(judged) - len(missed)} of {len(judged)} goals met", []),
+            ("missed", missed),
+            ("not measured", [one.id for one in skipped]),
+            ("failed", list(failed)),
+        )
+        if names or text.endswith("met")
+    )
 
 
 def save(results: Sequence[Result], skipped: Sequence[Skipped]) -> Path:
     """Writes the file and returns where it is."""
     report = {
-        "machine": machine(),
+        "machine": machine.machine(),
         "versions": versions(),
         "results": [result.as_dict() for result in results],
         "skipped": [one.as_dict() for one in skipped],
@@ -61,21 +68,36 @@ def save(results: Sequence[Result], skipped: Sequence[Skipped]) -> Path:
     return FILE
 
 
-def machine() -> dict[str, Any]:
-    """What matters for speed, without the name of the machine."""
-    model = platform.processor() or platform.machine()
-    facts = Path("/proc/cpuinfo")
-    for fact in facts.read_text("utf-8").splitlines() if facts.exists() else ():
-        if fact.startswith("model name"):
-            model = fact.partition(":")[2].strip()
-    return {"cpu": model, "cores": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()}
-
-
 def versions() -> dict[str, str]:
-    """Of everything that takes part."""
-    packages = {name: version(name) for name in ("anyio", "msgspec", "paho-mqtt", "trio")}
-    return {
-        "purista-fast": f"{_core.__version__} ({_core.build_profile})",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        **packages,
+    """Of everything that takes part, the peers included."""
+    found = {
+        **machine.versions(),
+        "paho-mqtt": version("paho-mqtt"),
+        **peers.versions(*_PEERS),
+        "mosquitto": _version(find(), "-h"),
+        "valgrind": _version(which("valgrind"), "--version"),
     }
+    return {name: text for name, text in found.items() if text}
+
+
+def conditions() -> str:
+    """The machine and the versions in some words."""
+    here, used = machine.machine(), machine.versions()
+    return f"{here['cpu']}, {here['cores']} cores, {used['python']}, purista-fast {used['purista-fast']}"
+
+
+def _version(program: str | None, option: str) -> str:
+    """What a program says of itself, ``""`` without it."""
+    if program is None:
+        return ""
+    said = subprocess.run([program, option], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"\d+\.\d+[.\d]*", said)
+    return found[0] if found else ""
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}" if value < 100 else f"{value:,.0f}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"

@@ -12,10 +12,9 @@ from purista_fast.bench.timing import Timed
 
 __all__ = ("MISSING", "PYTHON", "bus", "versions")
 
-PYTHON = Path(
-    os.environ.get("BENCH_PEERS") or Path(__file__).parents[2].joinpath(".venv", "peers", "bin", "python").resolve()
-)
-"""The Python that has them, as ``make bench`` installs it."""
+_INSTALLED = Path(__file__).resolve().parents[2] / ".venv" / "peers" / "bin" / "python"
+PYTHON = Path(os.environ.get("BENCH_PEERS") or _INSTALLED)
+"""The Python that has them, as ``make bench`` installs it, unless ``BENCH_PEERS`` names another."""
 MISSING = "the peers are missing: make bench installs them"
 
 _VERSIONS = """

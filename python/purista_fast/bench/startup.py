@@ -64,7 +64,7 @@ def start() -> Start:
 
     :raises RuntimeError: if it does not get ready, with what it said.
     """
-    arguments = ["-m", "purista_fast.cli", "run", f"{idle.__name__}:app", "--bridge=memory://"]
+    arguments = ["-m", "purista_fast.cli", "run", f"{idle.__name__}:app"]
     started = perf_counter()
     with _process(arguments, stdout=subprocess.DEVNULL) as process:
         _wait_for(process, " is ready as instance ")
