@@ -83,7 +83,7 @@ faults: $(BUILT) $(PEERS)/.installed broker ## prove the promises under faults, 
 	FAULTS_SCALE="$(SCALE)" $(BIN)/python -m tests.faults.report "$(VENV)/faults.json" && exit $$code
 
 .PHONY: bench
-bench: $(BUILT) $(PEERS)/.installed broker ## measure beside the peers, write benches/results.json (BENCH=A,B1 for some)
+bench: $(BUILT) $(PEERS)/.installed broker ## measure beside the peers, write benches/results.json and docs/bench.svg (BENCH=A,B1 for some)
 	$(BIN)/python -m benches $(BENCH)
 
 .PHONY: fuzz

@@ -68,7 +68,7 @@ def test_the_table(reference: Path) -> None:
     assert lines[1].endswith(" ×")
     assert lines[2].endswith(" µs")
     assert lines[-2].startswith("here:      ")
-    assert lines[-1] == "reference: Abacus, 1 cores, wood, none, python 0"
+    assert lines[-1] == "reference: Abacus, 1 core, wood, none, python 0"
 
 
 def test_without_a_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

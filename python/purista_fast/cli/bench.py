@@ -36,7 +36,7 @@ def command(ids: str, quick: bool, as_json: bool, verbose: bool) -> None:  # noq
     from ..bench.report import reference
     from ..bench.suite import FULL, QUICK, measure, steps
 
-    wanted = [name.strip().upper() for name in ids.split(",")]
+    wanted = ids.upper().replace(",", " ").split() or [""]
     for name in wanted:
         if not steps(QUICK, [name]):
             known = sorted({id for step in steps(QUICK) for id in step.ids})
@@ -96,6 +96,7 @@ def _shown(value: float, figure: Figure) -> str:
 def _described(report: Report) -> str:
     """The machine and the versions."""
     machine = report.machine
-    hardware = f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('architecture')}"
+    cores = machine.get("cores")
+    hardware = f"{machine.get('cpu')}, {cores} core{'' if cores == 1 else 's'}, {machine.get('architecture')}"
     software = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     return f"{hardware}, {machine.get('system')}, {software}"
