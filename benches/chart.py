@@ -17,7 +17,7 @@ __all__ = ("FILE", "draw", "save")
 
 FILE = Path(__file__).parents[1] / "docs" / "bench.svg"
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _ROW = 980, 430, 150, 64, 24
+_WIDTH, _LEFT, _RIGHT, _TOP, _ROW = 980, 430, 150, 80, 24
 _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 100, 1000, 10_000)
 _LABEL = 62
 """How many characters fit to the left of the bars."""
@@ -74,8 +74,9 @@ def draw(results: Sequence[Result], machine: str) -> str:
         f"<style>{_STYLE}</style>",
         f'<rect class="ground" x="0.5" y="0.5" width="{_WIDTH - 1}" height="{height - 1}" rx="6"/>',
         '<text id="title" class="title" x="16" y="24">purista-fast beside its peers: how many times better</text>',
-        f'<text class="faint" x="16" y="42">{escape(machine)}. Right of 1 × is better than the peer; the mark is the'
-        " goal; a hollow bar missed it.</text>",
+        '<text class="faint" x="16" y="42">Right of 1 × is better than the peer. The mark is the goal; a hollow bar'
+        " missed it, a grey one has none. The scale is logarithmic.</text>",
+        f'<text class="faint" x="16" y="59">{escape(machine)}</text>',
     ]
     for tick in _TICKS:
         if least <= tick <= most:
