@@ -80,10 +80,10 @@ def measure(steps: Sequence[Step], begins: Callable[[Step], None], ticks: Callab
 
 
 def _all(effort: Effort) -> Iterator[Step]:
-    yield _served("A1", "invoke", effort, lambda served: served.invoke)
-    yield _served("A1", "invoke", effort, lambda served: served.invoke, "trio")
-    yield _served("A4", "emit and handle", effort, lambda served: served.emit)
-    yield _served("A6", f"emit to {dispatch.FAN_OUT}, a delivery", effort, lambda served: served.fan_out)
+    for backend in ("asyncio", "trio"):
+        yield _served("A1", "invoke", backend, effort, lambda served: served.invoke)
+        yield _served("A4", "emit and handle", backend, effort, lambda served: served.emit)
+        yield _served("A6", f"emit to {dispatch.FAN_OUT}, a delivery", backend, effort, lambda served: served.fan_out)
     for name, payload in envelope.PAYLOADS.items():
         yield _plain("B1", f"decode, {name}", effort, partial(_reading, payload))
     for name, payload in envelope.PAYLOADS.items():
@@ -96,9 +96,7 @@ def _all(effort: Effort) -> Iterator[Step]:
     yield Step(("E1", "E2", "E3"), "start", partial(_starts, effort), 2 * effort.starts)
 
 
-def _served(
-    id: str, what: str, effort: Effort, pick: Callable[[dispatch.Served], Timed], backend: str = "asyncio"
-) -> Step:
+def _served(id: str, what: str, backend: str, effort: Effort, pick: Callable[[dispatch.Served], Timed]) -> Step:
     what = f"{what}, {backend}"
 
     async def serve() -> Figure:
