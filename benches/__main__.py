@@ -1,4 +1,4 @@
-"""``python -m benches [A1,B,C1]``: all benchmarks, or those whose id begins so.
+"""``python -m benches [A1 B C1]``: all benchmarks, or those whose id begins so.
 
 Each module of :data:`MODULES` has one function, ``results(wanted) -> Iterator[Result | Skipped]``:
 
@@ -11,7 +11,8 @@ Each module of :data:`MODULES` has one function, ``results(wanted) -> Iterator[R
 A run of all in which nothing failed writes ``benches/results.json``, draws ``docs/bench.svg``, and runs
 ``purista-fast bench`` for the figures that it prints as those of the reference machine.
 
-Exit status: 0 if every benchmark ran, whether its goal was met or not; 1 if one failed.
+Exit status: 0 if every benchmark ran, whether its goal was met or not; 1 if one failed; 2 if there
+is none of that name.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ MODULES = (dispatch, scale, envelope, topics, mqtt)
 
 def main(arguments: list[str]) -> int:
     started = monotonic()
-    wanted = Wanted(arguments[0].upper().replace(" ", "").split(",") if arguments else ("",))
+    names = " ".join(arguments).replace(",", " ").split()
+    wanted = Wanted(names or [""])
     results: list[Result] = []
     skipped: list[Skipped] = []
     failed: list[str] = []
@@ -49,7 +51,10 @@ def main(arguments: list[str]) -> int:
             traceback.print_exc()
             failed.append(module.__name__)
     print(report.verdict(results, skipped, failed))
-    if arguments or failed:
+    if not results and not skipped and not failed:
+        print(f"there is no benchmark {', '.join(names)}", file=sys.stderr)
+        return 2
+    if names or failed:
         print("nothing is written: only by a run of all of them in which none fails")
     else:
         print(*(f"written: {file}" for file in save(results, skipped)), sep="\n")

@@ -78,19 +78,13 @@ class Sent(Head, rename="camel", omit_defaults=True, kw_only=True):
 
 
 def results(wanted: Wanted) -> Iterator[Result]:
-    """B1, B2 and B3."""
-    for case in cases():
-        if wanted(case.id):
-            yield run(case)
-
-
-def cases() -> Iterator[Case]:
     """B1 and B2 for each payload, and B3."""
-    for (name, payload), goal in zip(PAYLOADS.items(), DECODE_GOALS, strict=True):
-        yield reading(name, payload, goal)
-    for (name, payload), goal in zip(PAYLOADS.items(), ENCODE_GOALS, strict=True):
-        yield writing(name, payload, goal)
-    yield routing()
+    for id, make, goals in (("B1", reading, DECODE_GOALS), ("B2", writing, ENCODE_GOALS)):
+        for (name, payload), goal in zip(PAYLOADS.items(), goals, strict=True):
+            if wanted(id):
+                yield run(make(name, payload, goal))
+    if wanted("B3"):
+        yield run(routing())
 
 
 def reading(name: str, payload: msgspec.Struct, goal: Goal) -> Case:

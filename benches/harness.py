@@ -114,15 +114,15 @@ class Skipped:
 class Wanted:
     """Which benchmarks were asked for.
 
-    :param beginnings: of their ids, ``""`` for all.
+    :param beginnings: of their ids, in small letters or capitals; ``""`` for all.
     """
 
     def __init__(self, beginnings: Sequence[str]) -> None:
-        self._beginnings = tuple(beginnings)
+        self._beginnings = tuple(name.upper() for name in beginnings)
 
     def __call__(self, id: str) -> bool:
         """Whether this one was."""
-        return id.startswith(self._beginnings)
+        return id.upper().startswith(self._beginnings)
 
 
 def compare(

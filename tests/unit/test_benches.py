@@ -64,8 +64,8 @@ def test_rounds_are_interleaved() -> None:
 
 
 def test_wanted_ids_begin_so() -> None:
-    wanted = Wanted(["A", "D2"])
-    assert [id for id in ("A1", "A6", "B1", "D1", "D2", "D2b") if wanted(id)] == ["A1", "A6", "D2", "D2b"]
+    wanted = Wanted(["a", "D2b"])
+    assert [id for id in ("A1", "A6", "B1", "D1", "D2", "D2b") if wanted(id)] == ["A1", "A6", "D2b"]
     assert Wanted([""])("F1")
 
 
@@ -156,6 +156,12 @@ def test_a_part_writes_nothing(
     assert program.main(["a1, b"]) == 0
     assert "0 of 1 goals met\nmissed: A1\n" in capsys.readouterr().out
     assert not (files / "benches" / "results.json").exists()
+
+
+def test_an_unknown_id(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    modules(monkeypatch, [FASTER])
+    assert program.main(["z"]) == 2
+    assert capsys.readouterr().err == "there is no benchmark z\n"
 
 
 def test_peers_that_are_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

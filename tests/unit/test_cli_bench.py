@@ -95,7 +95,7 @@ def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_id() -> None:
-    result = bench("A1,Z")
+    result = bench("A1", "z")
     assert result.exit_code == 2
     assert result.stdout == ""
     assert "there is no Z; there are A1, A4, A6, B1" in result.stderr

@@ -22,11 +22,11 @@ _ROW = "{:<3} {:<40} {:>13} {:>13} {:>8}"
 
 
 @click.command("bench")
-@click.argument("ids", metavar="[A,B1,…]", required=False, default="")
+@click.argument("ids", metavar="[A B1 …]", nargs=-1)
 @click.option("--quick", is_flag=True, help="Measure less often and with less: some seconds, and wider of the mark.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @options.verbose
-def command(ids: str, quick: bool, as_json: bool, verbose: bool) -> None:  # noqa: ARG001 - seen by the group
+def command(ids: tuple[str, ...], quick: bool, as_json: bool, verbose: bool) -> None:  # noqa: ARG001 - seen by the group
     """Measure how fast purista-fast is on this machine, beside a reference machine.
 
     A is commands and events in memory, B messages from and to bytes, C topics, E start and memory; ids choose some of
@@ -36,7 +36,7 @@ def command(ids: str, quick: bool, as_json: bool, verbose: bool) -> None:  # noq
     from ..bench.report import reference
     from ..bench.suite import FULL, QUICK, measure, steps
 
-    wanted = ids.upper().replace(",", " ").split() or [""]
+    wanted = " ".join(ids).upper().replace(",", " ").split() or [""]
     for name in wanted:
         if not steps(QUICK, [name]):
             known = sorted({id for step in steps(QUICK) for id in step.ids})
