@@ -1,11 +1,12 @@
 //! Which of many MQTT topic filters match a topic.
 //!
-//! Filters without wildcards sit in a hash map. The others are a trie over levels; each level is a number, and a
-//! run of levels that does not branch is one node.
+//! Filters without wildcards are found by the hash of their text, the others by a trie over levels. Both lead to
+//! few candidates, whose text then decides.
 
+mod few;
 mod filter;
-mod node;
-mod segments;
+mod slots;
+mod trie;
 
 use std::collections::HashMap;
 
@@ -13,16 +14,9 @@ use foldhash::fast::RandomState;
 
 pub use filter::{check_topic, FilterError};
 
-use filter::Parsed;
-use node::Trie;
-use segments::Segments;
-
-/// A value and the share group that its filter named.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry<V> {
-    group: Option<Box<str>>,
-    value: V,
-}
+use filter::{matches, Parsed};
+use slots::{Slots, NONE};
+use trie::{hash, Trie};
 
 /// Values behind MQTT 5 topic filters.
 ///
@@ -43,19 +37,18 @@ struct Entry<V> {
 /// ```
 #[derive(Debug)]
 pub struct TopicTree<V> {
-    exact: HashMap<Box<str>, Vec<Entry<V>>, RandomState>,
-    trie: Trie<Entry<V>>,
-    segments: Segments,
-    len: usize,
+    slots: Slots<V>,
+    /// From a filter's hash to the first slot of its chain.
+    exact: HashMap<u32, u32, RandomState>,
+    trie: Trie,
 }
 
 impl<V> Default for TopicTree<V> {
     fn default() -> Self {
         Self {
+            slots: Slots::default(),
             exact: HashMap::default(),
             trie: Trie::default(),
-            segments: Segments::default(),
-            len: 0,
         }
     }
 }
@@ -64,30 +57,21 @@ impl<V> TopicTree<V> {
     /// Puts a value behind a filter.
     ///
     /// # Errors
-    /// If MQTT does not allow the filter.
+    /// If MQTT does not allow the filter, or if the filters' text would take more than 512 MiB.
     pub fn insert(&mut self, filter: &str, value: V) -> Result<(), FilterError> {
         let parsed = Parsed::new(filter)?;
-        let entry = Entry {
-            group: parsed.group.map(Into::into),
-            value,
-        };
-        self.len += 1;
+        let slot = self
+            .slots
+            .add(filter, filter.len() - parsed.filter.len(), value)?;
         if parsed.wildcard {
-            let path: Vec<u32> = parsed
-                .filter
-                .split('/')
-                .map(|level| self.segments.acquire(level))
-                .collect();
-            push(self.trie.values_mut(&path), entry);
-        } else if let Some(entries) = self.exact.get_mut(parsed.filter) {
-            push(entries, entry);
-        } else {
-            self.exact.insert(parsed.filter.into(), vec![entry]);
+            self.trie.insert(&mut self.slots, slot);
+        } else if let Some(first) = self.exact.insert(self.hash(parsed.filter), slot) {
+            self.slots.chain(slot, first);
         }
         Ok(())
     }
 
-    /// Takes away the first value behind this filter that `wanted` accepts.
+    /// Takes away, of the values behind this filter (and group) that `wanted` accepts, the one that came last.
     ///
     /// # Errors
     /// If MQTT does not allow the filter.
@@ -97,54 +81,43 @@ impl<V> TopicTree<V> {
         mut wanted: impl FnMut(&V) -> bool,
     ) -> Result<Option<V>, FilterError> {
         let parsed = Parsed::new(filter)?;
-        let mut take = |entries: &mut Vec<Entry<V>>| {
-            let found = entries
-                .iter()
-                .position(|e| e.group.as_deref() == parsed.group && wanted(&e.value))?;
-            Some(entries.remove(found).value)
+        let Some(first) = self.find(&parsed) else {
+            return Ok(None);
         };
-        let taken = if parsed.wildcard {
-            let Some(path) = self.segments.path(parsed.filter) else {
-                return Ok(None);
-            };
-            let taken = self.trie.remove(&path, take);
-            if taken.is_some() {
-                parsed
-                    .filter
-                    .split('/')
-                    .for_each(|level| self.segments.release(level));
+        let slot = self.slots.chained(first).find(|slot| {
+            let (text, value) = self.slots.get(*slot);
+            text == filter && value.is_some_and(&mut wanted)
+        });
+        let Some(slot) = slot else {
+            return Ok(None);
+        };
+        let (now_first, value) = self.slots.remove(slot, first);
+        if now_first == first {
+            return Ok(value);
+        }
+        if parsed.wildcard {
+            self.trie.replace(parsed.filter, now_first);
+        } else if now_first == NONE {
+            self.exact.remove(&self.hash(parsed.filter));
+            if self.exact.is_empty() {
+                self.exact = HashMap::default();
             }
-            taken
         } else {
-            let Some(entries) = self.exact.get_mut(parsed.filter) else {
-                return Ok(None);
-            };
-            let taken = take(entries);
-            if entries.is_empty() {
-                self.exact.remove(parsed.filter);
-            }
-            taken
-        };
-        self.len -= usize::from(taken.is_some());
-        Ok(taken)
+            self.exact.insert(self.hash(parsed.filter), now_first);
+        }
+        Ok(value)
     }
 
-    /// Calls `found` with each value behind this very filter (and group).
+    /// Calls `found` with each value behind this very filter (and group), the one that came last first.
     ///
     /// # Errors
     /// If MQTT does not allow the filter.
     pub fn values(&self, filter: &str, mut found: impl FnMut(&V)) -> Result<(), FilterError> {
-        let parsed = Parsed::new(filter)?;
-        let entries = if parsed.wildcard {
-            self.segments
-                .path(parsed.filter)
-                .and_then(|path| self.trie.values(&path))
-        } else {
-            self.exact.get(parsed.filter)
-        };
-        for entry in entries.into_iter().flatten() {
-            if entry.group.as_deref() == parsed.group {
-                found(&entry.value);
+        let first = self.find(&Parsed::new(filter)?);
+        for slot in first.into_iter().flat_map(|first| self.slots.chained(first)) {
+            match self.slots.get(slot) {
+                (text, Some(value)) if text == filter => found(value),
+                _ => {}
             }
         }
         Ok(())
@@ -156,41 +129,146 @@ impl<V> TopicTree<V> {
     /// If MQTT does not allow the topic.
     pub fn matches(&self, topic: &str, mut found: impl FnMut(&V)) -> Result<(), FilterError> {
         check_topic(topic)?;
-        for entry in self.exact.get(topic).into_iter().flatten() {
-            found(&entry.value);
+        if !self.exact.is_empty() {
+            if let Some(first) = self.exact.get(&self.hash(topic)) {
+                for slot in self.slots.chained(*first) {
+                    match self.slots.filter(slot) {
+                        (filter, Some(value)) if filter == topic => found(value),
+                        _ => {}
+                    }
+                }
+            }
         }
-        if !self.trie.is_empty() {
-            let path: Vec<u32> = topic.split('/').map(|level| self.segments.find(level)).collect();
-            self.trie
-                .matches(&path, topic.starts_with('$'), |entry| found(&entry.value));
-        }
+        self.trie.candidates(topic, |first| {
+            for slot in self.slots.chained(first) {
+                match self.slots.filter(slot) {
+                    (filter, Some(value)) if matches(filter, topic) => found(value),
+                    _ => {}
+                }
+            }
+        });
         Ok(())
     }
 
     /// Every value, in no particular order.
     pub fn all(&self) -> impl Iterator<Item = &V> {
-        self.exact
-            .values()
-            .flatten()
-            .chain(self.trie.all())
-            .map(|entry| &entry.value)
+        self.slots.all()
     }
 
     /// How many values there are.
     pub fn len(&self) -> usize {
-        self.len
+        self.slots.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
+    }
+
+    /// The first slot of the chain in which this filter would be.
+    fn find(&self, parsed: &Parsed<'_>) -> Option<u32> {
+        if parsed.wildcard {
+            self.trie.find(parsed.filter)
+        } else {
+            self.exact.get(&self.hash(parsed.filter)).copied()
+        }
+    }
+
+    fn hash(&self, filter: &str) -> u32 {
+        hash(self.exact.hasher(), filter.as_bytes())
     }
 }
 
-/// Most filters have one value: `Vec::push` would make room for four.
-fn push<V>(entries: &mut Vec<Entry<V>>, entry: Entry<V>) {
-    if entries.is_empty() {
-        entries.reserve_exact(1);
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{matches, TopicTree};
+
+    /// All filters and topics of up to four levels.
+    fn all_of(levels: &[&str]) -> Vec<String> {
+        let mut texts: Vec<String> = levels.iter().map(|&level| level.into()).collect();
+        for _ in 1..4 {
+            let longer = texts
+                .iter()
+                .flat_map(|text| levels.iter().map(move |level| format!("{text}/{level}")));
+            texts = longer.chain(levels.iter().map(|&level| level.into())).collect();
+        }
+        texts
     }
-    entries.push(entry);
+
+    /// The hashes have two bits here, so that most of these collide.
+    #[test]
+    fn equal_hashes_do_not_mix_filters_up() {
+        let mut tree = TopicTree::default();
+        let mut filters = all_of(&["a", "bb", "+", "ccc", "", "é"]);
+        filters.retain(|filter| !filter.is_empty());
+        for filter in &filters {
+            tree.insert(filter, filter.clone()).unwrap();
+        }
+        let topics = all_of(&["a", "bb", "ccc", "d"]);
+        while !filters.is_empty() {
+            assert_eq!(tree.len(), filters.len());
+            for topic in topics.iter().step_by(filters.len().min(37)) {
+                let mut found: Vec<String> = Vec::new();
+                tree.matches(topic, |filter| found.push(filter.clone())).unwrap();
+                found.sort_unstable();
+                let mut expected: Vec<&String> =
+                    filters.iter().filter(|filter| matches(filter, topic)).collect();
+                expected.sort_unstable();
+                assert_eq!(found.iter().collect::<Vec<_>>(), expected);
+            }
+            let mut n = 0;
+            filters.retain(|filter| {
+                n += 1;
+                n % 3 != 0 && n != 1 || {
+                    assert_eq!(tree.remove(filter, |_| true), Ok(Some(filter.clone())));
+                    false
+                }
+            });
+        }
+        assert!(tree.trie.nodes() == 1 && tree.exact.is_empty());
+    }
+
+    /// What a tree keeps must depend on the filters that it has, not on those that came and went.
+    #[test]
+    fn filters_that_come_and_go_leave_nothing_behind() {
+        let mut tree = TopicTree::default();
+        let stays = |n: usize| format!("plant/{n}/+/celsius");
+        for n in 0..100 {
+            tree.insert(&stays(n), n).unwrap();
+        }
+        let before = tree.trie.nodes();
+        let mut most = 0;
+        for n in 0..50_000_usize {
+            for filter in [
+                format!("site/{n}/+/x"),
+                format!("site/{n}/+/y"),
+                format!("site/{n}/z"),
+            ] {
+                tree.insert(&filter, n).unwrap();
+            }
+            if let Some(old) = n.checked_sub(10) {
+                for end in ["+/x", "+/y", "z"] {
+                    assert_eq!(tree.remove(&format!("site/{old}/{end}"), |_| true), Ok(Some(old)));
+                }
+            }
+            most = most.max(tree.slots.text_len());
+        }
+        assert!(most < 20_000, "{most}");
+        assert!(tree.trie.nodes() < before + 100);
+        assert!(tree.exact.len() <= 10 && tree.slots.places() < 200);
+        for n in 0..100 {
+            assert_eq!(tree.remove(&stays(n), |_| true), Ok(Some(n)));
+        }
+        for n in 49_990..50_000 {
+            for end in ["+/x", "+/y", "z"] {
+                tree.remove(&format!("site/{n}/{end}"), |_| true).unwrap();
+            }
+        }
+        assert!(tree.is_empty());
+        assert_eq!(
+            (tree.slots.text_len(), tree.slots.places(), tree.trie.nodes()),
+            (0, 0, 1)
+        );
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use purista_core::TopicTree as Tree;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
 use crate::error::wire_error;
 
@@ -62,12 +63,18 @@ impl TopicTree {
     }
 
     #[pyo3(name = "match")]
-    fn matches(&self, py: Python<'_>, topic: &str) -> PyResult<Vec<Py<PyAny>>> {
-        let mut found = Vec::new();
+    fn matches<'py>(&self, py: Python<'py>, topic: &str) -> PyResult<Bound<'py, PyList>> {
+        // A new list may start the garbage collector, and that finalizers; an append may not.
+        let found = PyList::empty(py);
+        let mut appended = Ok(());
         self.lock()
-            .matches(topic, |value| found.push(value.clone_ref(py)))
+            .matches(topic, |value| {
+                if appended.is_ok() {
+                    appended = found.append(value);
+                }
+            })
             .map_err(wire_error)?;
-        Ok(found)
+        appended.map(|()| found)
     }
 
     fn __len__(&self) -> usize {

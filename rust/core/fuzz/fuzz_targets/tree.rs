@@ -32,7 +32,7 @@ fuzz_target!(|text: &str| {
                 list.push((n, filter));
             }
         } else if let Some(filter) = line.strip_prefix('-') {
-            let at = list.iter().position(|(_, other)| *other == filter);
+            let at = list.iter().rposition(|(_, other)| *other == filter);
             let expected = at.map(|at| list.remove(at).0);
             assert_eq!(tree.remove(filter, |_| true).unwrap_or_default(), expected);
         } else {

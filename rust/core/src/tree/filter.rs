@@ -22,6 +22,8 @@ pub enum FilterError {
     Share,
     /// A topic, as against a filter, holds `+` or `#`.
     Wildcard,
+    /// The tree holds as much text as it can.
+    Full,
 }
 
 impl fmt::Display for FilterError {
@@ -34,15 +36,15 @@ impl fmt::Display for FilterError {
             Self::Hash => "'#' must be the last level, and alone in it",
             Self::Share => "a shared filter must be $share/<group>/<filter>, the group without '+' and '#'",
             Self::Wildcard => "a topic must not hold '+' or '#'",
+            Self::Full => "the filters of one tree must not be longer than 512 MiB together",
         })
     }
 }
 
 impl std::error::Error for FilterError {}
 
-/// A filter in its parts.
+/// A filter without its share group.
 pub struct Parsed<'a> {
-    pub group: Option<&'a str>,
     pub filter: &'a str,
     pub wildcard: bool,
 }
@@ -50,16 +52,16 @@ pub struct Parsed<'a> {
 impl<'a> Parsed<'a> {
     pub fn new(text: &'a str) -> Result<Self, FilterError> {
         check_text(text)?;
-        let (group, filter) = match text.strip_prefix("$share/") {
+        let filter = match text.strip_prefix("$share/") {
             Some(rest) => {
                 let (group, filter) = rest.split_once('/').ok_or(FilterError::Share)?;
                 if group.is_empty() || group.contains(['+', '#']) || filter.is_empty() {
                     return Err(FilterError::Share);
                 }
-                (Some(group), filter)
+                filter
             }
             None if text == "$share" => return Err(FilterError::Share),
-            None => (None, text),
+            None => text,
         };
         let mut levels = filter.split('/').peekable();
         let mut wildcard = false;
@@ -72,11 +74,7 @@ impl<'a> Parsed<'a> {
                 _ => {}
             }
         }
-        Ok(Self {
-            group,
-            filter,
-            wildcard,
-        })
+        Ok(Self { filter, wildcard })
     }
 }
 
@@ -85,11 +83,45 @@ impl<'a> Parsed<'a> {
 /// # Errors
 /// If not.
 pub fn check_topic(topic: &str) -> Result<(), FilterError> {
-    check_text(topic)?;
-    if topic.contains(['+', '#']) {
-        return Err(FilterError::Wildcard);
+    // One pass without a branch, which the compiler makes many bytes at a time of.
+    let odd = topic
+        .bytes()
+        .fold(false, |odd, byte| odd | matches!(byte, b'+' | b'#' | 0));
+    if !odd && !topic.is_empty() && topic.len() <= MAX_LENGTH {
+        return Ok(());
     }
-    Ok(())
+    check_text(topic)?;
+    Err(FilterError::Wildcard)
+}
+
+/// Whether a valid filter without share group matches a valid topic. What depends on the topic's `$` is not
+/// looked at.
+pub fn matches(filter: &str, topic: &str) -> bool {
+    let (mut filter, mut topic) = (filter.as_bytes(), topic.as_bytes());
+    loop {
+        let same = common(filter, topic);
+        (filter, topic) = (&filter[same..], &topic[same..]);
+        // A topic holds no wildcard, so the two differ at each of the filter's.
+        match filter {
+            [] => return topic.is_empty(),
+            [b'+', rest @ ..] => {
+                filter = rest;
+                let level = topic.iter().take_while(|byte| **byte != b'/').count();
+                topic = &topic[level..];
+            }
+            [b'#', ..] => return true,
+            _ => return topic.is_empty() && filter == b"/#",
+        }
+    }
+}
+
+/// How many bytes two texts have in common at their beginning.
+fn common(one: &[u8], other: &[u8]) -> usize {
+    const STEP: usize = 8;
+    let steps = one.chunks_exact(STEP).zip(other.chunks_exact(STEP));
+    let same = STEP * steps.take_while(|(one, other)| one == other).count();
+    let rest = one[same..].iter().zip(&other[same..]);
+    same + rest.take_while(|(one, other)| one == other).count()
 }
 
 fn check_text(text: &str) -> Result<(), FilterError> {
