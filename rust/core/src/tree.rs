@@ -3,6 +3,7 @@
 //! Filters without wildcards are found by the hash of their text, the others by a trie over levels. Both lead to
 //! few candidates, whose text then decides.
 
+mod chunks;
 mod few;
 mod filter;
 mod slots;
