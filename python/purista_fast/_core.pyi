@@ -1,15 +1,31 @@
 """The Rust core of purista-fast."""
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from types import GenericAlias
-from typing import Any, Final, Generic, Self, TypeVar, final
+from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, final, overload
+
+from typing_extensions import TypeVar as DefaultTypeVar
+from typing_extensions import disjoint_base
+
+from .bridges.base import Request
+from .definition import Command, Event
+from .schema import Codec
 
 __all__ = [
     "Address",
+    "Context",
     "Dispatcher",
+    "Emission",
+    "Handler",
     "Invocation",
+    "LocalCommand",
     "Message",
+    "Outlet",
     "Pending",
+    "Serve",
+    "Shortcuts",
+    "Tally",
     "TopicTree",
     "WireError",
     "__version__",
@@ -33,6 +49,9 @@ build_profile: Final[str]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
+_P = ParamSpec("_P")
+_ConfigT = DefaultTypeVar("_ConfigT", default=Any)
+_ResourcesT = DefaultTypeVar("_ResourcesT", default=Any)
 
 class WireError(ValueError):
     """Data that is not a message, or a message that cannot be sent."""
@@ -153,6 +172,12 @@ class Message:
         Raises:
             WireError: The payload is not an object.
         """
+    def derived_id(self, label: str, ordinal: int) -> str:
+        """The id of an event that a subscription emits: the same one whenever it handles this message again.
+
+        :param label: the subscription.
+        :param ordinal: the how-manieth event of its run it is.
+        """
     def to_dict(self) -> dict[str, Any]:
         """The message with the names of the wire and its payload as Python objects. Unknown fields are left out.
 
@@ -251,6 +276,9 @@ class Dispatcher:
     def take(self, queue: int, max: int) -> list[Any]:
         """Takes up to ``max`` items, oldest first. Having found none, the queue is to be woken for."""
 
+    def close(self) -> None:
+        """Ends the emission of events through outlets: the bridge stops."""
+
     def hungry(self, queue: int) -> None:
         """Asks for ``wake`` at the next item, although the last :meth:`take` found some."""
 
@@ -276,16 +304,217 @@ class Dispatcher:
         """
 
 @final
-class Invocation:
-    """Awaits a coroutine in the task of whoever awaits this.
+class Context(Generic[_ConfigT, _ResourcesT]):
+    """The message at hand, and the way to other services. Made by the application, one for each run of a handler.
 
-    When the coroutine first waits, ``arm(request)`` is called, once. What it returns is told of the end by
-    ``settle(error)``, with the error that the coroutine ended with or ``None``; the error that it returns is raised
-    instead.
+    ``Context[Config, Resources]`` gives types to ``config`` and ``resources``.
+
+    >>> from purista_fast import Context, Service
+    >>> service = Service("Math")
+    >>> @service.command
+    ... async def double(ctx: Context, payload: int) -> int:
+    ...     return 2 * payload
+    >>> @service.command
+    ... async def quadruple(ctx: Context, payload: int) -> int:
+    ...     return await ctx.invoke(double, await ctx.invoke(double, payload))
+    """
+
+    def __new__(cls, scope: Shortcuts, origin: Request | Message, *, numbers_events: bool = False) -> Self: ...
+    @classmethod
+    def __class_getitem__(cls, types: Any) -> GenericAlias: ...
+    @property
+    def _scope(self) -> Any: ...
+    @property
+    def is_live(self) -> bool:
+        """Whether this is the context of a running application, and not of a test."""
+    @property
+    def message(self) -> Message:
+        """The message that the handler runs for."""
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger of the standard library, bound to service, target and trace."""
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits that all messages of one cause have in common."""
+    @property
+    def principal_id(self) -> str | None:
+        """On whose behalf this runs."""
+    @property
+    def tenant_id(self) -> str | None:
+        """In whose realm this runs."""
+    @property
+    def instance_id(self) -> str:
+        """The running application's name on the bridge."""
+    @property
+    def config(self) -> _ConfigT:
+        """The service's configuration, from ``[config.<service>]``."""
+    @property
+    def resources(self) -> _ResourcesT:
+        """What the application was given: a database pool, a sensor bus."""
+    def invoke(self, command: Command[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Coroutine[Any, Any, _R]:
+        """Has a command run, wherever it is served, and gives its result.
+
+        Trace, principal and tenant go with it. Options of the call are given by ``command.using(timeout=2.0)``.
+
+        :raises HandledError: as the command raised it; 400 if payload or parameter do not fit its schema.
+        :raises UnhandledError: 500 if it crashed, 502 if nobody serves it, 504 if no answer came in time.
+        :raises DefinitionError: if the handler has an ``invokes`` list without this command.
+        :raises TypeError: if the arguments are not those of the command, or no JSON can be made of them.
+        """
+    @overload
+    def emit(self, event: Event[_T], payload: _T, /) -> Coroutine[Any, Any, None]:
+        """Emits an event; trace, principal and tenant go with it. What a return promises is the bridge's to say.
+
+        In a subscription the event's id follows from that of the message at hand and from how many were emitted before
+        it: when the handler is tried again, its events are recognised as the same.
+
+        :raises PayloadError: if the payload does not fit the event's type.
+        :raises UnhandledError: 503 if a queue stayed full for ``queue_timeout``; 507 if there is no room to keep it.
+        :raises BridgeError: if it has to be on disk (``durability="disk"``), and the bridge has none.
+        :raises DefinitionError: if the handler has an ``emits`` list without this event.
+        """
+    @overload
+    def emit(self, event: Event[None], /) -> Coroutine[Any, Any, None]: ...
+    @overload
+    def emit(self, event: str, payload: Any = None, /) -> Coroutine[Any, Any, None]: ...
+
+@disjoint_base
+class Shortcuts:
+    """The commands that the runs of one handler invoke, and the events that they emit, where these stay in the process.
+
+    A context that finds one here makes no request for it, and asks the runtime nothing.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    def invokes_locally(self, command: Command[..., Any], local: LocalCommand, timeout: float) -> None:
+        """Lets a command run without a detour while it is open.
+
+        :param timeout: in seconds.
+        """
+    def emits_locally(self, event: Event[Any], outlet: Outlet) -> None:
+        """Lets an event go through its outlet while the dispatcher is open."""
+
+@final
+class LocalCommand:
+    """A command that is served in this process, as its callers run it: from payload to result, both through JSON.
+
+    :param handler: an async function of the context, and of the payload if there is one.
+    :param fail: makes the error for the caller of that which was raised: by the ``"handler"``, or because the
+        ``"payload"`` or the ``"result"`` (given as JSON) does not fit.
+    """
+
+    def __new__(
+        cls,
+        scope: Shortcuts,
+        handler: Callable[..., Awaitable[Any]],
+        payload: Codec[Any] | None,
+        result: Codec[Any],
+        fail: Callable[[BaseException, Context[Any, Any], str, bytes | None], BaseException],
+    ) -> Self: ...
+    def open(self, arm: Callable[[Any], object]) -> None:
+        """Lets it run without a detour; ``arm`` as for :class:`Invocation`."""
+    def close(self) -> None:
+        """Ends that; those that run already run on."""
+    @property
+    def is_open(self) -> bool:
+        """Whether it may run without a detour."""
+    @property
+    def running(self) -> int:
+        """How many runs of it have begun so and not ended."""
+
+@final
+class Invocation:
+    """Awaits a command in the task of whoever awaits this: a coroutine from elsewhere, or a :class:`LocalCommand`.
+
+    When it first waits, ``arm(request)`` is called, once. What it returns is told of the end by ``settle(error)``,
+    with the error that it ended with or ``None``; the error that it returns is raised instead.
     """
 
     def __new__(cls, coroutine: Awaitable[Any], arm: Callable[[_R], object], request: _R) -> Self: ...
     def __await__(self) -> Generator[Any, Any, Any]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: object) -> Any: ...
+    def throw(self, *error: Any) -> Any: ...
+    def close(self) -> None: ...
+
+@final
+class Outlet:
+    """Where the events of one name go from one handler, if all who want them are in this process.
+
+    :param label: the handler.
+    :param wait: hands over a message for which there was no room at once.
+    """
+
+    def __new__(
+        cls,
+        name: str,
+        label: str,
+        sender: Address,
+        codec: Codec[Any],
+        dispatcher: Dispatcher,
+        wait: Callable[[Message], Awaitable[None]],
+    ) -> Self: ...
+
+@final
+class Emission:
+    """Emits an event through its outlet when it is awaited."""
+
+    def __await__(self) -> Generator[Any, Any]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: object) -> Any: ...
+    def throw(self, *error: Any) -> Any: ...
+    def close(self) -> None: ...
+
+@final
+class Handler:
+    """The handler of a subscription, for messages that need no more than to be handled.
+
+    :param handler: an async function of the context, and of the payload if there is one.
+    """
+
+    def __new__(cls, scope: Shortcuts, handler: Callable[..., Awaitable[Any]], codec: Codec[Any] | None) -> Self: ...
+
+@final
+class Tally:
+    """What the workers of a queue have done."""
+
+    def __new__(cls) -> Self: ...
+    @property
+    def taken(self) -> int:
+        """How many items are being handled."""
+    @property
+    def handled(self) -> int:
+        """How many were handled."""
+    def stop(self) -> None:
+        """Lets the workers take nothing more."""
+
+@final
+class Serve:
+    """Takes items from a queue and awaits what handles them, one after the other, in the task of whoever awaits this.
+
+    Gives ``False`` if the queue is empty, and ``True`` to let others run: after a millisecond without that, or after
+    each item if the work is shared.
+
+    :param run: what handles an item; its errors end the work.
+    :param handler: handles messages in place of ``run`` where it can.
+    :param fail: is told of a message and of what ``handler`` raised for it; what it raises ends the work.
+    :param share: called for each item that was taken, to let others take the next.
+    """
+
+    def __new__(
+        cls,
+        dispatcher: Dispatcher,
+        queue: int,
+        tally: Tally,
+        run: Callable[[Any], Awaitable[None]],
+        *,
+        fail: Callable[[Message, BaseException], None] | None = None,
+        handler: Handler | None = None,
+        share: Callable[[], object] | None = None,
+    ) -> Self: ...
+    def __await__(self) -> Generator[Any, Any, bool]: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Any: ...
     def send(self, value: object) -> Any: ...

@@ -19,7 +19,7 @@ from .config import Settings, fill, load
 from .errors import BridgeError, ConfigError, DefinitionError, PuristaError
 from .health import Health
 from .running import Running
-from .runtime import Scope
+from .scope import Scope
 from .service import Service
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from .presence import Instance, ask
 
 if TYPE_CHECKING:
     from .health import Health
-    from .runtime import Runtime, Scope
+    from .runtime import Runtime
+from .scope import Scope
 
 __all__ = ("Client",)
 

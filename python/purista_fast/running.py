@@ -16,7 +16,8 @@ from .config import Settings
 from .definition import Timer
 from .health import Reporter
 from .presence import Presence
-from .runtime import Runtime, Scope
+from .runtime import Runtime
+from .scope import Scope
 from .service import Service
 from .shelter import sheltered_tasks
 from .threads import ThreadPool

@@ -4,75 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from itertools import count
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ._core import Address, Message, new_traceparent
+from ._core import Address, Context, Handler, LocalCommand, Message, Outlet, new_traceparent
 from .arguments import encode_arguments, encode_payload, reader
 from .bridges.base import Consumer, Endpoint, EventBridge, Request
-from .bridges.messages import command_message
-from .context import Context
 from .definition import Command, Event, Function, Subscription, Timer
 from .errors import BridgeError, DefinitionError, HandledError, ServiceError, StatusCode, UnhandledError
 from .policy import DEFAULT_KEEPING
 from .schema import Codec, Signature
+from .scope import Scope
 from .threads import ThreadPool
 
 if TYPE_CHECKING:
     from .health import Reporter
 
-__all__ = ("Runtime", "Scope")
+__all__ = ("Runtime",)
 
 _ANY: Codec[Any] = Codec(Any)
-
-
-class Scope:
-    """What all runs of one handler have in common."""
-
-    __slots__ = (
-        "address",
-        "config",
-        "emit_timeout",
-        "emits",
-        "invokes",
-        "is_live",
-        "label",
-        "logger",
-        "resources",
-        "runtime",
-    )
-
-    def __init__(
-        self,
-        runtime: Runtime,
-        address: Address,
-        function: Function | None = None,
-        *,
-        config: Any = None,
-        resources: Any = None,
-        emit_timeout: float | None = None,
-    ) -> None:
-        self.runtime = runtime
-        self.address = address
-        self.config = config
-        self.resources = resources
-        self.emit_timeout = emit_timeout
-        self.is_live = True
-        self.label = f"{address.service_name}/{address.service_version}/{address.service_target}"
-        self.logger = logging.getLogger(f"purista_fast.service.{address.service_name}")
-        self.invokes = function.invokes if function else None
-        self.emits = function.emits if function else None
-
-    def message_of(self, request: Request) -> Message:
-        """The message that a request would travel in."""
-        if request.message is None:
-            request.message = command_message(request)
-        return request.message
+_NO_PARAMETER: Mapping[str, Any] = MappingProxyType({})
 
 
 class Runtime:
@@ -85,10 +41,15 @@ class Runtime:
         self._receivers: dict[Command[..., Any], Address] = {}
         self.reporter: Reporter | None = None
         """What tells how the application is; set before it starts."""
-        self.running = 0
-        """How many commands run now."""
+        self._locals: dict[Command[..., Any], LocalCommand] = {}
+        self._running = 0
         self.failures: Counter[str] = Counter()
         """How many runs failed by what was not meant for the caller, by handler."""
+
+    @property
+    def running(self) -> int:
+        """How many commands run now."""
+        return self._running + sum(local.running for local in self._locals.values())
 
     # --- outwards: what handlers and clients do
 
@@ -99,6 +60,9 @@ class Runtime:
         base, options = command.base or command, command.options
         if scope.invokes is not None and base not in scope.invokes:
             raise DefinitionError(f"{scope.label} may not invoke {base.label}: it is not in its `invokes` list")
+        local = self._locals.get(command)
+        if local is not None and local.is_open:
+            scope.invokes_locally(command, local, self._command_timeout)
         receiver = self._receivers.get(base) if options.instance_id is None else None
         signature = base.signature
         payload: bytes | None
@@ -157,42 +121,52 @@ class Runtime:
             traceparent=new_traceparent(origin.traceparent),
         )
         await self.bridge.emit(message, scope.emit_timeout, keeping)
+        dispatcher = self.bridge.dispatcher
+        if dispatcher is not None and isinstance(event, Event):
+            wait = partial(self.bridge.emit, timeout=scope.emit_timeout, keeping=keeping)
+            scope.emits_locally(event, Outlet(name, scope.label, scope.address, codec, dispatcher, wait))
 
     # --- inwards: what the bridge runs
 
     def endpoint(self, command: Command[..., Any], scope: Scope) -> Endpoint:
         """The command as the bridge serves it."""
-        signature, call = command.signature, self._callable(command)
-        before, after = command.before, command.after
+        signature, run = command.signature, self._runner(command)
         result = signature.result
         read = reader(command)
 
         async def execute(request: Request) -> bytes:
-            self.running += 1
+            self._running += 1
             try:
                 payload, parameter = read(request.payload, request.parameter)
-                ctx: Context[Any, Any] = Context(scope, request)
-                for guard in before:
-                    await guard(ctx, payload, parameter)
-                value = await call(ctx, payload, parameter)
-                for guard in after:
-                    await guard(ctx, value, parameter)
-                data = result.encode(value)
+                data = result.encode(await run(Context(scope, request), payload, parameter))
                 if request.reply is not result:
                     result.decode(data)
                 return data
-            except Exception as error:  # noqa: BLE001 - whatever a handler raises has an answer
-                raise _answer(error, scope, request) from None
-            except asyncio.CancelledError as error:
-                if _is_asked_for():
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and _is_asked_for():
                     raise
-                raise _answer(_stray(error), scope, request) from None
+                raise _answer(error, scope, request) from None
             finally:
-                self.running -= 1
+                self._running -= 1
 
+        def fail(error: BaseException, ctx: Context[Any, Any], what: str, data: bytes | None) -> BaseException:
+            if isinstance(error, asyncio.CancelledError):
+                return error if _is_asked_for() else _answer(error, scope, ctx)
+            if what == "payload" and isinstance(error, (msgspec.MsgspecError, RecursionError)):
+                try:
+                    read(data, None)
+                except HandledError as rejected:
+                    error = rejected
+            return _answer(error, scope, ctx) if isinstance(error, Exception) else error
+
+        local = None
+        if signature.parameter is None:
+            handler = self._handler(command, run)
+            local = self._locals[command] = LocalCommand(scope, handler, signature.payload, result, fail)
         return Endpoint(
             address=scope.address,
             execute=execute,
+            local=local,
             success_event=command.success_event.name if command.success_event else None,
             keeping=command.success_event.keeping if command.success_event else DEFAULT_KEEPING,
             schema=function_added(signature),
@@ -200,9 +174,17 @@ class Runtime:
 
     def consumer(self, subscription: Subscription[..., Any], scope: Scope) -> Consumer:
         """The subscription as the bridge serves it."""
-        call = self._callable(subscription)
-        before, after, result_event = subscription.before, subscription.after, subscription.result_event
+        signature, run = subscription.signature, self._runner(subscription)
         read = reader(subscription)
+
+        def failed(error: BaseException) -> BaseException:
+            if isinstance(error, asyncio.CancelledError):
+                if _is_asked_for():
+                    return error
+                error = _stray(error)
+            if isinstance(error, Exception):
+                self.failures[scope.label] += 1
+            return error
 
         async def handle(message: Message) -> None:
             try:
@@ -210,28 +192,23 @@ class Runtime:
                     payload, parameter = read(*message.call())
                 else:
                     payload, parameter = read(message.payload, None)
-                ctx: Context[Any, Any] = Context(scope, message, count(1))
-                for guard in before:
-                    await guard(ctx, payload, parameter)
-                value = await call(ctx, payload, parameter)
-                for guard in after:
-                    await guard(ctx, value, parameter)
-                if result_event is not None:
-                    await ctx.emit(result_event, value)
-            except asyncio.CancelledError as error:
-                if _is_asked_for():
+                await run(Context(scope, message, numbers_events=True), payload, parameter)
+            except (Exception, asyncio.CancelledError) as error:
+                other = failed(error)
+                if other is error:
                     raise
-                self.failures[scope.label] += 1
-                raise _stray(error) from error
-            except Exception:
-                self.failures[scope.label] += 1
-                raise
+                raise other from error
 
+        handler = None
+        if signature.parameter is None:
+            handler = Handler(scope, self._handler(subscription, run), signature.payload)
         return Consumer(
             address=scope.address,
             subscription=subscription.filter,
             message_types=subscription.message_types,
             handle=handle,
+            handler=handler,
+            failed=failed,
             shared=subscription.shared,
             concurrency=subscription.concurrency,
             capacity=subscription.capacity,
@@ -289,6 +266,37 @@ class Runtime:
             return lambda ctx, payload, _: handler(ctx, payload)
         return lambda ctx, payload, parameter: handler(ctx, payload, **parameter)
 
+    def _runner(self, function: Function) -> Callable[[Context[Any, Any], Any, Mapping[str, Any]], Awaitable[Any]]:
+        """The handler between its guards, and the event that its result is emitted as."""
+        call, before, after = self._callable(function), function.before, function.after
+        result_event = function.result_event if isinstance(function, Subscription) else None
+        if not before and not after and result_event is None:
+            return call
+
+        async def run(ctx: Context[Any, Any], payload: Any, parameter: Mapping[str, Any]) -> Any:
+            for guard in before:
+                await guard(ctx, payload, parameter)
+            value = await call(ctx, payload, parameter)
+            for guard in after:
+                await guard(ctx, value, parameter)
+            if result_event is not None:
+                await ctx.emit(result_event, value)
+            return value
+
+        return run
+
+    def _handler(self, function: Function, run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """What :meth:`_runner` made, as an async function of the context, and of the payload if it takes one."""
+        handler = function.function
+        is_alone = not function.before and not function.after and getattr(function, "result_event", None) is None
+        if is_alone and inspect.isfunction(handler) and handler.__code__.co_flags & inspect.CO_COROUTINE:
+            return handler
+
+        async def handle(ctx: Context[Any, Any], payload: Any = None) -> Any:
+            return await run(ctx, payload, _NO_PARAMETER)
+
+        return handle
+
     def _receiver(self, command: Command[..., Any], instance_id: str | None) -> Address:
         address = Address(command.service_name, command.service_version, command.name, instance_id)
         if instance_id is None:
@@ -312,9 +320,15 @@ def _stray(error: asyncio.CancelledError) -> RuntimeError:
     return stray
 
 
-def _answer(error: Exception, scope: Scope, request: Request) -> ServiceError:
+def _answer(
+    error: Exception | asyncio.CancelledError, scope: Scope, about: Request | Context[Any, Any]
+) -> ServiceError:
     """The error that the caller gets; whatever it is not meant to see is logged here."""
-    trace_id = request.trace_id or (request.traceparent or "")[3:35] or None
+    if isinstance(error, asyncio.CancelledError):
+        error = _stray(error)
+    trace_id: str | None = about.trace_id
+    if not trace_id and isinstance(about, Request):
+        trace_id = (about.traceparent or "")[3:35] or None
     if isinstance(error, HandledError):
         try:
             # A copy of its own, as over the wire.

@@ -23,7 +23,7 @@ from .bridges.base import Request
 from .context import Context
 from .definition import Command, Event
 from .errors import StatusCode, UnhandledError
-from .runtime import Scope
+from .scope import Scope
 
 __all__ = ("context", "emitted")
 

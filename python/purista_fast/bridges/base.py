@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from .._core import Address, Message
+from .._core import Address, Dispatcher, Handler, LocalCommand, Message
 from ..policy import DEFAULT_KEEPING, DEFAULT_RETRY, Keeping, Retry
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     Raises ``HandledError`` for what the caller may see and ``UnhandledError`` for all else; never another
     ``Exception``.
     """
+    local: LocalCommand | None = None
+    """The same for callers in this process, without a :class:`Request`; closed until the bridge opens it."""
     success_event: str | None = None
     """The event name that a success response carries."""
     keeping: Keeping = DEFAULT_KEEPING
@@ -74,6 +76,10 @@ class Consumer(msgspec.Struct, frozen=True, kw_only=True):
     """The types of messages wanted; empty for all."""
     handle: Callable[[Message], Awaitable[None]]
     """Handles one message; an ``Exception`` that it raises is reported by the bridge."""
+    handler: Handler | None = None
+    """The same, for a bridge that has no more to do for a message than to have it handled."""
+    failed: Callable[[BaseException], BaseException] = lambda error: error
+    """To be told of what ``handler`` raised; gives what to report, or to raise if that is no ``Exception``."""
     shared: bool = True
     """One instance of the service gets a message, not each."""
     concurrency: int = 1
@@ -93,6 +99,11 @@ class EventBridge(Protocol):
 
     instance_id: str
     capabilities: frozenset[Capability]
+
+    @property
+    def dispatcher(self) -> Dispatcher | None:
+        """What takes every event of this process, if that is all there is to emit one."""
+        ...
 
     def serve(self, endpoint: Endpoint) -> None:
         """Adds a command; before :meth:`start`.

@@ -16,14 +16,21 @@ from .._core import Invocation
 from ..errors import StatusCode, UnhandledError
 from .base import Request
 
-__all__ = ("limiter",)
+__all__ = ("Arm", "limiter")
+
+Arm = Callable[[Request], object]
+"""Starts the timer of an invocation that waits; see ``Invocation``."""
 
 
-def limiter(on_timeout: Callable[[Request], None]) -> Callable[[Awaitable[bytes], Request], Awaitable[bytes]]:
+def limiter(
+    on_timeout: Callable[[Request], None],
+) -> tuple[Callable[[Awaitable[bytes], Request], Awaitable[bytes]], Arm | None]:
     """What limits a coroutine to ``request.timeout`` seconds, for the event loop that runs now.
 
-    The awaitable that it makes raises ``UnhandledError`` 504 once time is up, having cancelled the coroutine and
-    called ``on_timeout``.
+    And what arms the timer of one that waits, if that may come as late.
+
+    The awaitable raises ``UnhandledError`` 504 once time is up, having cancelled the coroutine and called
+    ``on_timeout``.
     """
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
@@ -34,12 +41,12 @@ def limiter(on_timeout: Callable[[Request], None]) -> Callable[[Awaitable[bytes]
             on_timeout(request)
             raise timed_out(request)
 
-        return limited
+        return limited, None
 
     def arm(request: Request) -> _Timer:
         return _Timer(request, on_timeout)
 
-    return lambda coroutine, request: Invocation(coroutine, arm, request)
+    return lambda coroutine, request: Invocation(coroutine, arm, request), arm
 
 
 def timed_out(request: Request) -> UnhandledError:

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from .._core import Dispatcher
+from .._core import Dispatcher, Serve, Tally
 from ..errors import StatusCode, UnhandledError
 from .base import Consumer
 
 __all__ = ("Workers",)
-
-_BATCH = 64
 
 
 class Workers:
     """Serves consumers from the queues of a dispatcher.
 
     :param run: runs one item of a queue; must not raise an ``Exception``.
+    :param fail: where ``Consumer.handler`` may run in its place: is told of the message and of what it raised.
     """
 
-    def __init__(self, run: Callable[[Consumer, Any], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        run: Callable[[Consumer, Any], Coroutine[Any, Any, None]],
+        fail: Callable[[Consumer, Any, BaseException], None] | None = None,
+    ) -> None:
         self.dispatcher = Dispatcher()
         self._run = run
+        self._fail = fail
         self._crews: dict[int, _Crew] = {}
         self._tasks: TaskGroup | None = None
 
@@ -93,24 +98,18 @@ class Workers:
         return True
 
     async def _work(self, crew: _Crew) -> None:
-        take, queue, consumer = self.dispatcher.take, crew.id, crew.consumer
-        batch = _BATCH if consumer.concurrency == 1 else 1
+        consumer = crew.consumer
+        run = partial(self._run, consumer)
+        fail = partial(self._fail, consumer) if self._fail else None
+        handler = consumer.handler if fail else None
+        share = crew.share if consumer.concurrency > 1 else None
         # The queue of one that was dismissed may have been given to another.
         while not crew.dismissed:
-            items = take(queue, batch)
-            if not items:
-                if not await crew.park():
-                    return
-                continue
-            if consumer.concurrency > 1:
-                crew.share()
-            crew.taken += len(items)
-            for item in items:
-                await self._run(consumer, item)
-                crew.taken -= 1
-                crew.handled += 1
-            # A handler that never waits must not keep the loop to itself.
-            await anyio.lowlevel.checkpoint()
+            if await Serve(self.dispatcher, crew.id, crew.tally, run, fail=fail, handler=handler, share=share):
+                # Handlers that never wait must not keep the loop to themselves.
+                await anyio.lowlevel.checkpoint()
+            elif not await crew.park():
+                return
 
 
 class _Crew:
@@ -119,14 +118,13 @@ class _Crew:
     __slots__ = (
         "consumer",
         "dismissed",
-        "handled",
         "id",
         "idle",
         "name",
         "parked",
         "rooms",
         "size",
-        "taken",
+        "tally",
         "workers",
     )
 
@@ -137,8 +135,7 @@ class _Crew:
         self.name = f"{address.service_name}/{address.service_version}/{address.service_target}"
         self.id = -1
         self.size = 0
-        self.taken = 0
-        self.handled = 0
+        self.tally = Tally()
         self.dismissed = False
         self.parked: deque[anyio.Event] = deque()
         self.rooms: deque[anyio.Event] = deque()
@@ -146,7 +143,7 @@ class _Crew:
 
     @property
     def unfinished(self) -> int:
-        return self.taken + self.workers.dispatcher.depth(self.id)[0]
+        return self.tally.taken + self.workers.dispatcher.depth(self.id)[0]
 
     def wake(self) -> None:
         """There is something to take."""
@@ -178,6 +175,7 @@ class _Crew:
     def dismiss(self) -> None:
         """Sends the workers home, and whoever waits for room or for the end on its way."""
         self.dismissed = True
+        self.tally.stop()
         for waiting in (self.parked, self.rooms):
             while waiting:
                 waiting.popleft().set()
@@ -213,4 +211,4 @@ class _Crew:
 
     def statistics(self) -> dict[str, int]:
         waiting, _, dropped = self.workers.dispatcher.depth(self.id)
-        return {"waiting": waiting, "running": self.taken, "handled": self.handled, "dropped": dropped}
+        return {"waiting": waiting, "running": self.tally.taken, "handled": self.tally.handled, "dropped": dropped}

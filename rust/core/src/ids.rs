@@ -3,6 +3,8 @@
 //! They must not collide; they are not secrets. Each thread has a generator of its own (xoshiro256++), seeded
 //! from the operating system.
 
+use blake2::digest::consts::U16;
+use blake2::{Blake2b, Digest};
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
@@ -84,6 +86,23 @@ pub fn new_id() -> Id {
             return id;
         }
     }
+}
+
+/// The id of an event that a subscription emits: the same one whenever it handles the same message again.
+///
+/// `cause` names that message, `label` the subscription, and `ordinal` says the how-manieth event of its run it is.
+///
+/// ```
+/// use purista_core::ids::derived;
+/// assert_eq!(derived("customMessage 0af7 stored", "Thermo/1/watch", 1), derived("customMessage 0af7 stored", "Thermo/1/watch", 1));
+/// assert_ne!(derived("customMessage 0af7 stored", "Thermo/1/watch", 1), derived("customMessage 0af7 stored", "Thermo/1/watch", 2));
+/// ```
+pub fn derived(cause: &str, label: &str, ordinal: u64) -> Id {
+    let mut hash = Blake2b::<U16>::new();
+    for part in [cause, " ", label, " ", &ordinal.to_string()] {
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// A random span id, never all zero.

@@ -1,6 +1,7 @@
 //! `Dispatcher`: from a message to the queues of the subscriptions that want it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use purista_core::{
@@ -19,6 +20,7 @@ use crate::wire;
 #[derive(Default)]
 pub struct Dispatcher {
     state: Mutex<State>,
+    closed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -74,7 +76,7 @@ impl Dispatcher {
     }
 
     /// Returns -1, or the number of the queue that has no room.
-    fn offer(&self, message: &Bound<'_, Message>) -> PyResult<i64> {
+    pub fn offer(&self, message: &Bound<'_, Message>) -> PyResult<i64> {
         let py = message.py();
         let item = message.clone().into_any().unbind();
         let fields = message.get().fields();
@@ -93,20 +95,13 @@ impl Dispatcher {
 
     fn take<'py>(&self, py: Python<'py>, queue: SubscriberId, max: usize) -> PyResult<Bound<'py, PyList>> {
         let mut items = Vec::new();
-        let mut state = self.lock();
-        let room = if state.core.take(queue, max, |item| items.push(item)) {
-            state
-                .callbacks
-                .get(&queue)
-                .map(|callbacks| callbacks.room.clone_ref(py))
-        } else {
-            None
-        };
-        drop(state);
-        if let Some(room) = room {
-            room.call0(py)?;
-        }
+        self.take_into(py, queue, max, |item| items.push(item))?;
         PyList::new(py, items)
+    }
+
+    /// Closes the way past the bridge: it stops.
+    fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
     }
 
     fn hungry(&self, queue: SubscriberId) {
@@ -168,6 +163,38 @@ impl Dispatcher {
 }
 
 impl Dispatcher {
+    /// Whether messages may be offered without asking the bridge.
+    pub fn is_open(&self) -> bool {
+        !self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Takes the oldest item. Having found none, the queue is to be woken for.
+    pub fn take_one(&self, py: Python<'_>, queue: SubscriberId) -> PyResult<Option<Py<PyAny>>> {
+        let mut taken = None;
+        self.take_into(py, queue, 1, |item| taken = Some(item))?;
+        Ok(taken)
+    }
+
+    fn take_into(
+        &self,
+        py: Python<'_>,
+        queue: SubscriberId,
+        max: usize,
+        item: impl FnMut(Py<PyAny>),
+    ) -> PyResult<()> {
+        let mut state = self.lock();
+        let room = if state.core.take(queue, max, item) {
+            state
+                .callbacks
+                .get(&queue)
+                .map(|callbacks| callbacks.room.clone_ref(py))
+        } else {
+            None
+        };
+        drop(state);
+        room.map_or(Ok(()), |room| room.call0(py).map(drop))
+    }
+
     /// Changes the queues, then wakes whom that concerns.
     fn change(
         &self,

@@ -1,145 +1,313 @@
-//! `Invocation`: a coroutine with a deadline that costs nothing unless it waits.
+//! `Invocation`: a command that runs in the task of its caller, with a deadline.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
-use pyo3::{ffi, intern};
+use pyo3::types::PyBytes;
+use pyo3::{PyTraverseError, PyVisit};
 
-/// Awaits a coroutine in the task of whoever awaits this. When the coroutine first waits, `arm(request)` is
-/// called once; what it returns is told of the end by `settle(error)`, which gives the error to raise or None.
+use crate::call;
+use crate::context::Context;
+use crate::driver::{awaitable, Driver, Job, Next};
+use crate::shortcuts::Shortcuts;
+use crate::timer::Timer;
+
+/// A command that is served in this process, as its callers run it.
 #[pyclass(frozen, module = "purista_fast._core")]
-pub struct Invocation {
-    coroutine: Py<PyAny>,
-    arm: Py<PyAny>,
-    request: Py<PyAny>,
-    timer: Mutex<Option<Py<PyAny>>>,
-}
-
-/// What one step of a coroutine came to.
-enum Step<'py> {
-    Waits(Bound<'py, PyAny>),
-    Returned(Bound<'py, PyAny>),
+pub struct LocalCommand {
+    scope: Py<Shortcuts>,
+    /// An async function of the context, and of the payload if there is one.
+    handler: Py<PyAny>,
+    /// Encodes and decodes the payload; `None` for a command that takes none.
+    payload: Option<[Py<PyAny>; 2]>,
+    /// Encodes and decodes the result.
+    result: [Py<PyAny>; 2],
+    /// Makes the error that the caller gets of that which was raised.
+    fail: Py<PyAny>,
+    running: Arc<AtomicUsize>,
+    /// Arms a deadline; there is none while nobody may run it without a detour.
+    arm: Mutex<Option<Py<PyAny>>>,
 }
 
 #[pymethods]
-impl Invocation {
+impl LocalCommand {
     #[new]
-    fn new(coroutine: Py<PyAny>, arm: Py<PyAny>, request: Py<PyAny>) -> Self {
-        Self {
-            coroutine,
-            arm,
-            request,
-            timer: Mutex::new(None),
-        }
-    }
-
-    fn __await__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        slf
-    }
-
-    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        slf
-    }
-
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.advance(py, self.step(py, py.None().bind(py)))
-    }
-
-    fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        self.advance(py, self.step(py, value))
-    }
-
-    #[pyo3(signature = (*error))]
-    fn throw<'py>(&self, py: Python<'py>, error: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-        let thrown = self.coroutine.bind(py).call_method1(intern!(py, "throw"), error);
-        let step = match thrown {
-            Ok(yielded) => Ok(Step::Waits(yielded)),
-            Err(error) if error.is_instance_of::<PyStopIteration>(py) => {
-                error.value(py).getattr(intern!(py, "value")).map(Step::Returned)
-            }
-            Err(error) => Err(error),
+    fn new(
+        scope: Py<Shortcuts>,
+        handler: Py<PyAny>,
+        payload: Option<&Bound<'_, PyAny>>,
+        result: &Bound<'_, PyAny>,
+        fail: Py<PyAny>,
+    ) -> PyResult<Self> {
+        let parts = |codec: &Bound<'_, PyAny>| -> PyResult<[Py<PyAny>; 2]> {
+            Ok([
+                codec.getattr("encode")?.unbind(),
+                codec.getattr("decode")?.unbind(),
+            ])
         };
-        self.advance(py, step)
+        Ok(Self {
+            scope,
+            handler,
+            payload: payload.map(parts).transpose()?,
+            result: parts(result)?,
+            fail,
+            running: Arc::default(),
+            arm: Mutex::default(),
+        })
     }
 
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let closed = self.coroutine.bind(py).call_method0(intern!(py, "close"));
-        self.settle(py, None)?;
-        closed.map(drop)
+    fn open(&self, arm: Py<PyAny>) {
+        let before = self.lock().replace(arm);
+        drop(before);
+    }
+
+    fn close(&self) {
+        let before = self.lock().take();
+        drop(before);
+    }
+
+    #[getter]
+    fn is_open(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    #[getter]
+    fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
     }
 
     #[allow(clippy::needless_pass_by_value)] // the signature is PyO3's
-    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        visit.call(&self.coroutine)?;
-        visit.call(&self.arm)?;
-        visit.call(&self.request)?;
-        match self.timer.try_lock() {
-            Ok(timer) => timer.as_ref().map_or(Ok(()), |timer| visit.call(timer)),
-            Err(_) => Ok(()),
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.scope)?;
+        visit.call(&self.handler)?;
+        visit.call(&self.fail)?;
+        for codec in self.payload.iter().chain([&self.result]).flatten() {
+            visit.call(codec)?;
+        }
+        self.arm.try_lock().map_or(Ok(()), |arm| visit.call(&*arm))
+    }
+}
+
+impl LocalCommand {
+    /// Never held while Python runs.
+    fn lock(&self) -> MutexGuard<'_, Option<Py<PyAny>>> {
+        self.arm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The error for the caller. `data` is a payload that did not fit, or the result that does not.
+    fn failed(
+        &self,
+        py: Python<'_>,
+        error: &PyErr,
+        context: &Py<Context>,
+        what: &str,
+        data: Option<&Py<PyBytes>>,
+    ) -> PyErr {
+        let error = error.clone_ref(py).into_value(py);
+        match self.fail.bind(py).call1((error, context, what, data)) {
+            Ok(other) => PyErr::from_value(other),
+            Err(broken) => broken,
         }
     }
 }
+
+/// Counts a command as running for as long as it lives.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn new(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A call of a local command.
+pub struct Call {
+    caller: Py<Context>,
+    command: Py<LocalCommand>,
+    argument: Option<Py<PyAny>>,
+    timeout: f64,
+    arm: Py<PyAny>,
+    /// Once it runs.
+    run: Option<(Py<Context>, Running)>,
+}
+
+impl Call {
+    /// `None` if it takes a detour: it has another form, or may not be run like this now.
+    pub fn new(
+        caller: &Bound<'_, Context>,
+        command: Py<LocalCommand>,
+        argument: Option<Bound<'_, PyAny>>,
+        timeout: f64,
+    ) -> Option<Self> {
+        let found = command.get();
+        if found.payload.is_some() != argument.is_some() {
+            return None;
+        }
+        let arm = found.lock().as_ref()?.clone_ref(caller.py());
+        Some(Self {
+            caller: caller.clone().unbind(),
+            command,
+            argument: argument.map(Bound::unbind),
+            timeout,
+            arm,
+            run: None,
+        })
+    }
+
+    fn begin(&mut self, py: Python<'_>) -> PyResult<Next> {
+        let command = self.command.get();
+        let encoded = match (&command.payload, &self.argument) {
+            (Some([encode, _]), Some(argument)) => {
+                Some(bytes(call::one(encode.bind(py), argument.bind(py))?)?)
+            }
+            _ => None,
+        };
+        let caller = self.caller.get();
+        let context = caller.call(
+            py,
+            caller.scope(),
+            command.scope.clone_ref(py),
+            encoded.as_ref().map(|data| data.clone().unbind()),
+            self.timeout,
+        );
+        let context = Bound::new(py, context)?;
+        self.run = Some((context.clone().unbind(), Running::new(&command.running)));
+        let coroutine = match (&command.payload, encoded) {
+            (Some([_, decode]), Some(data)) => match call::one(decode.bind(py), &data) {
+                Ok(value) => call::two(command.handler.bind(py), &context, &value),
+                Err(error) => {
+                    let data = data.unbind();
+                    return Err(command.failed(py, &error, &context.unbind(), "payload", Some(&data)));
+                }
+            },
+            _ => call::one(command.handler.bind(py), &context),
+        };
+        match coroutine {
+            Ok(coroutine) => Ok(Next::Await(coroutine.unbind())),
+            Err(error) => Err(command.failed(py, &error, &context.unbind(), "handler", None)),
+        }
+    }
+
+    /// The result as the caller gets it, through JSON as over a wire.
+    fn ended(&mut self, py: Python<'_>, outcome: PyResult<Py<PyAny>>) -> PyResult<Py<PyAny>> {
+        let command = self.command.get();
+        let [encode, decode] = &command.result;
+        let encoded = outcome.and_then(|value| bytes(call::one(encode.bind(py), value.bind(py))?));
+        let Some((context, running)) = self.run.take() else {
+            return encoded.map(|data| data.into_any().unbind());
+        };
+        drop(running);
+        let data = encoded.map_err(|error| command.failed(py, &error, &context, "handler", None))?;
+        call::one(decode.bind(py), &data)
+            .map(Bound::unbind)
+            .map_err(|error| command.failed(py, &error, &context, "result", Some(&data.unbind())))
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.caller)?;
+        visit.call(&self.command)?;
+        visit.call(&self.argument)?;
+        visit.call(&self.arm)?;
+        match &self.run {
+            Some((context, _)) => visit.call(context),
+            None => Ok(()),
+        }
+    }
+}
+
+fn bytes(data: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyBytes>> {
+    Ok(data.cast_into::<PyBytes>()?)
+}
+
+enum Source {
+    /// A coroutine from elsewhere, what arms its deadline, and its request.
+    Given(Py<PyAny>, Py<PyAny>, Py<PyAny>),
+    Local(Call),
+}
+
+struct Invoke {
+    source: Source,
+    timer: Timer,
+}
+
+impl Job for Invoke {
+    const NAME: &'static str = "an invocation";
+
+    fn begin(&mut self, py: Python<'_>) -> PyResult<Next> {
+        match &mut self.source {
+            Source::Given(coroutine, ..) => Ok(Next::Await(coroutine.clone_ref(py))),
+            Source::Local(call) => call.begin(py),
+        }
+    }
+
+    fn ended(&mut self, py: Python<'_>, outcome: PyResult<Py<PyAny>>) -> PyResult<Next> {
+        let outcome = match &mut self.source {
+            Source::Given(..) => outcome,
+            Source::Local(call) => call.ended(py, outcome),
+        };
+        self.timer.settle(py, outcome).map(Next::Return)
+    }
+
+    fn waits(&mut self, py: Python<'_>) -> PyResult<()> {
+        match &self.source {
+            Source::Given(_, arm, request) => self.timer.start(arm.bind(py), request.bind(py)),
+            Source::Local(call) => {
+                let Some((context, _)) = &call.run else {
+                    return Ok(());
+                };
+                self.timer
+                    .start(call.arm.bind(py), context.get().origin(py)?.bind(py))
+            }
+        }
+    }
+
+    fn closed(&mut self, py: Python<'_>) -> PyResult<()> {
+        self.timer.settle(py, Ok(()))
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.timer.traverse(visit)?;
+        match &self.source {
+            Source::Given(coroutine, arm, request) => {
+                visit.call(coroutine)?;
+                visit.call(arm)?;
+                visit.call(request)
+            }
+            Source::Local(call) => call.traverse(visit),
+        }
+    }
+}
+
+/// Awaits a command in the task of whoever awaits this. When it first waits, its deadline is armed by
+/// `arm(request)`, once; what that returns is told of the end by `settle(error)`, which gives the error to raise.
+#[pyclass(frozen, module = "purista_fast._core")]
+pub struct Invocation(Driver<Invoke>);
 
 impl Invocation {
-    fn step<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Step<'py>> {
-        let mut result = std::ptr::null_mut();
-        // SAFETY: attached to the interpreter (py), both pointers are valid for the call, and PyIter_Send
-        // hands over ownership of `result` for NEXT and RETURN.
-        unsafe {
-            match ffi::PyIter_Send(self.coroutine.as_ptr(), value.as_ptr(), &raw mut result) {
-                ffi::PySendResult::PYGEN_NEXT => Ok(Step::Waits(Bound::from_owned_ptr(py, result))),
-                ffi::PySendResult::PYGEN_RETURN => Ok(Step::Returned(Bound::from_owned_ptr(py, result))),
-                ffi::PySendResult::PYGEN_ERROR => Err(PyErr::fetch(py)),
-            }
-        }
+    /// A call of a command that runs here.
+    pub fn local(call: Call) -> Self {
+        Self::of(Source::Local(call))
     }
 
-    fn advance<'py>(&self, py: Python<'py>, step: PyResult<Step<'py>>) -> PyResult<Bound<'py, PyAny>> {
-        match step {
-            Ok(Step::Waits(yielded)) => {
-                self.arm_once(py)?;
-                Ok(yielded)
-            }
-            Ok(Step::Returned(value)) => {
-                self.settle(py, None)?;
-                // A tuple as the argument of StopIteration would be taken for its arguments.
-                Err(PyStopIteration::new_err((value.unbind(),)))
-            }
-            Err(error) => {
-                self.settle(py, Some(&error))?;
-                Err(error)
-            }
-        }
-    }
-
-    fn arm_once(&self, py: Python<'_>) -> PyResult<()> {
-        if self.lock()?.is_some() {
-            return Ok(());
-        }
-        let timer = self.arm.bind(py).call1((&self.request,))?;
-        *self.lock()? = Some(timer.unbind());
-        Ok(())
-    }
-
-    /// Tells the timer, if there is one, of the end; fails with the error to raise instead.
-    fn settle(&self, py: Python<'_>, error: Option<&PyErr>) -> PyResult<()> {
-        let Some(timer) = self.lock()?.take() else {
-            return Ok(());
-        };
-        let original = error.map(|error| error.clone_ref(py).into_value(py));
-        let other = timer.bind(py).call_method1(intern!(py, "settle"), (&original,))?;
-        if other.is_none() || original.is_some_and(|original| original.bind(py).is(&other)) {
-            return Ok(());
-        }
-        Err(PyErr::from_value(other))
-    }
-
-    /// Never held while Python runs.
-    fn lock(&self) -> PyResult<std::sync::MutexGuard<'_, Option<Py<PyAny>>>> {
-        self.timer
-            .lock()
-            .map_err(|_| PyRuntimeError::new_err("the timer of an invocation is broken"))
+    fn of(source: Source) -> Self {
+        Self(Driver::new(Invoke {
+            source,
+            timer: Timer::default(),
+        }))
     }
 }
+
+awaitable!(Invocation {
+    #[new]
+    fn new(coroutine: Py<PyAny>, arm: Py<PyAny>, request: Py<PyAny>) -> Self {
+        Self::of(Source::Given(coroutine, arm, request))
+    }
+});

@@ -2,12 +2,19 @@
 use pyo3::prelude::*;
 
 mod address;
+mod call;
+mod context;
 mod dispatcher;
+mod driver;
+mod emission;
 mod error;
 mod invocation;
 mod mapping;
 mod message;
 mod pending;
+mod serve;
+mod shortcuts;
+mod timer;
 mod to_json;
 mod topic_tree;
 mod wire;
@@ -21,15 +28,23 @@ mod _core {
     #[pymodule_export]
     use crate::address::Address;
     #[pymodule_export]
+    use crate::context::Context;
+    #[pymodule_export]
     use crate::dispatcher::Dispatcher;
+    #[pymodule_export]
+    use crate::emission::{Emission, Outlet};
     #[pymodule_export]
     use crate::error::WireError;
     #[pymodule_export]
-    use crate::invocation::Invocation;
+    use crate::invocation::{Invocation, LocalCommand};
     #[pymodule_export]
     use crate::message::Message;
     #[pymodule_export]
     use crate::pending::Pending;
+    #[pymodule_export]
+    use crate::serve::{Handler, Serve, Tally};
+    #[pymodule_export]
+    use crate::shortcuts::Shortcuts;
     #[pymodule_export]
     use crate::topic_tree::TopicTree;
     #[pymodule_export]

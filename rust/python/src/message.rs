@@ -1,6 +1,7 @@
 //! `Message`: one message, made here or arrived.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use purista_core::message::{self, Head, MessageId, Text};
@@ -17,6 +18,8 @@ use crate::error::wire_error;
 pub struct Message {
     head: Head,
     body: Body,
+    /// The payload as it was decoded when the message was made, after its type: for the first who wants it.
+    kept: Mutex<Option<(Py<PyAny>, Py<PyAny>)>>,
 }
 
 #[derive(Debug)]
@@ -48,6 +51,7 @@ impl Message {
         Self {
             head,
             body: Body::Payload(payload),
+            kept: Mutex::default(),
         }
     }
 
@@ -58,7 +62,62 @@ impl Message {
         Ok(Self {
             head,
             body: Body::Envelope(data.clone().unbind(), decoded.payload),
+            kept: Mutex::default(),
         })
+    }
+
+    /// The id of the `ordinal`th event that the subscription `label` emits because of this message.
+    pub fn derived_id(&self, label: &str, ordinal: u64) -> ids::Id {
+        let kind = self.head.message_type.as_str();
+        let cause = self.head.id(|id| {
+            let event_name = self.event_name_str().unwrap_or_default();
+            format!("{kind} {} {event_name}", id.unwrap_or_default())
+        });
+        ids::derived(&cause, label, ordinal)
+    }
+
+    /// An event that is made now.
+    pub fn event(
+        id: ids::Id,
+        name: &str,
+        sender: &message::Address,
+        [trace_id, principal_id, tenant_id]: [&Option<String>; 3],
+        traceparent: &str,
+        payload: Py<PyBytes>,
+    ) -> Self {
+        let mut texts = [None; Text::COUNT];
+        texts[Text::TraceId as usize] = trace_id.as_deref();
+        texts[Text::PrincipalId as usize] = principal_id.as_deref();
+        texts[Text::TenantId as usize] = tenant_id.as_deref();
+        texts[Text::EventName as usize] = Some(name);
+        texts[Text::Traceparent as usize] = Some(traceparent);
+        let head = Head {
+            message_type: MessageType::CustomMessage,
+            id: MessageId::Random(id),
+            timestamp: Some(now()),
+            is_handled_error: None,
+            texts: Texts::new(texts),
+            sender: sender.clone(),
+            receiver: None,
+        };
+        Self::made(head, Some(payload))
+    }
+
+    /// Keeps the payload as one of this type, for the first who wants it so.
+    pub fn keep(&self, kind: Py<PyAny>, value: Py<PyAny>) {
+        let before = self.lock().replace((kind, value));
+        drop(before);
+    }
+
+    /// The payload as one of this very type, once: it belongs to the one who takes it.
+    pub fn take_kept(&self, kind: &Py<PyAny>) -> Option<Py<PyAny>> {
+        let kept = self.lock().take_if(|(of, _)| of.is(kind));
+        kept.map(|(_, value)| value)
+    }
+
+    /// Never held while Python runs.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Py<PyAny>, Py<PyAny>)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The envelope: that in which it arrived, or a new one.
@@ -241,7 +300,7 @@ impl Message {
     }
 
     #[getter]
-    fn payload<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+    pub fn payload<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         match &self.body {
             Body::Payload(payload) => payload.as_ref().map(|payload| payload.bind(py).clone()),
             Body::Envelope(..) => self.payload_bytes(py).map(|bytes| PyBytes::new(py, bytes)),
@@ -263,6 +322,13 @@ impl Message {
                 .map(|part| PyBytes::new(py, part))
         });
         Ok((payload, parameter))
+    }
+
+    #[pyo3(name = "derived_id")]
+    fn py_derived_id(&self, label: &str, ordinal: u64) -> String {
+        ids::Hex::new(&self.derived_id(label, ordinal))
+            .as_str()
+            .to_owned()
     }
 
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

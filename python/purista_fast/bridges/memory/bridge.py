@@ -7,11 +7,11 @@ from typing import Any
 
 from anyio.abc import TaskGroup
 
-from ..._core import Address, Message, new_id
+from ..._core import Address, Dispatcher, Message, new_id
 from ...errors import DefinitionError, ServiceError, StatusCode, UnhandledError
 from ...policy import DEFAULT_KEEPING, Keeping
 from ..base import Capability, Consumer, Endpoint, Request
-from ..deadline import limiter
+from ..deadline import Arm, limiter
 from ..messages import command_message, response_message, subscription_error, timeout_message
 from ..routes import Route, names
 from ..workers import Workers
@@ -30,14 +30,20 @@ class MemoryBridge:
     def __init__(self, *, instance_id: str, queue_timeout: float = 5.0) -> None:
         self.instance_id = instance_id
         self._queue_timeout = queue_timeout
-        self._workers = Workers(self._run)
+        self._workers = Workers(self._run, self._fail)
         self._dispatcher = self._workers.dispatcher
+        self._arm: Arm | None = None
         self._endpoints: dict[Address, Endpoint] = {}
         self._routes: dict[Address, Route] = {}
         self._draining = False
         self._stopped = False
         self._lost_events = 0
         self._timeouts = 0
+
+    @property
+    def dispatcher(self) -> Dispatcher | None:
+        """It takes every event; see :class:`EventBridge`."""
+        return self._dispatcher
 
     def serve(self, endpoint: Endpoint) -> None:
         """Adds a command; see :class:`EventBridge`."""
@@ -53,11 +59,11 @@ class MemoryBridge:
     async def tap(self, consumer: Consumer) -> Callable[[], Awaitable[None]]:
         """Adds a consumer while the bridge runs; see :class:`EventBridge`."""
         queue = self._add(consumer)
-        self._routes.clear()
+        self._forget_routes()
 
         async def remove() -> None:
             self._workers.remove(queue)
-            self._routes.clear()
+            self._forget_routes()
 
         return remove
 
@@ -71,7 +77,7 @@ class MemoryBridge:
 
     async def start(self, tasks: TaskGroup) -> None:
         """Begins to serve; see :class:`EventBridge`."""
-        self._limited = limiter(self._on_timeout)
+        self._limited, self._arm = limiter(self._on_timeout)
         self._workers.start(tasks)
 
     def invoke(self, request: Request) -> Awaitable[bytes]:
@@ -96,11 +102,14 @@ class MemoryBridge:
         """Takes no more invocations from clients and finishes what waits; see :class:`EventBridge`."""
         left = await self._workers.drain(timeout)
         self._draining = True
+        self._forget_routes()
         return left
 
     async def stop(self) -> None:
         """Takes nothing any more; there is nothing to disconnect."""
         self._draining = self._stopped = True
+        self._forget_routes()
+        self._dispatcher.close()
 
     def statistics(self) -> dict[str, Any]:
         """Counters and depths; see :class:`EventBridge`."""
@@ -126,7 +135,16 @@ class MemoryBridge:
             )
         route = Route(endpoint, self._dispatcher.could_match)
         self._routes[receiver] = route
+        if endpoint.local is not None and self._arm is not None and not route.is_observed and not self._draining:
+            endpoint.local.open(self._arm)
         return route
+
+    def _forget_routes(self) -> None:
+        """Decides anew who sees which command: who subscribes has changed, or the end is near."""
+        for route in self._routes.values():
+            if route.endpoint.local is not None:
+                route.endpoint.local.close()
+        self._routes.clear()
 
     async def _invoke_observed(self, route: Route, request: Request) -> bytes:
         """Runs a command whose messages some subscription may want to see."""
@@ -159,9 +177,18 @@ class MemoryBridge:
         try:
             await consumer.handle(message)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
-            report = subscription_error(consumer, message, error)
-            if message.message_type != "infoSubscriptionError":
-                self._dispatcher.offer(report)
+            self._report(consumer, message, error)
+
+    def _fail(self, consumer: Consumer, message: Message, error: BaseException) -> None:
+        found = consumer.failed(error)
+        if not isinstance(found, Exception):
+            raise found
+        self._report(consumer, message, found)
+
+    def _report(self, consumer: Consumer, message: Message, error: Exception) -> None:
+        report = subscription_error(consumer, message, error)
+        if message.message_type != "infoSubscriptionError":
+            self._dispatcher.offer(report)
 
     def _on_timeout(self, request: Request) -> None:
         self._timeouts += 1

@@ -55,6 +55,7 @@ class MqttBridge:
     :raises BridgeError: if the instance id cannot be kept.
     """
 
+    dispatcher = None
     capabilities: frozenset[Capability] = frozenset({"durable", "shared", "remote", "disk", "retry"})
 
     def __init__(self, settings: Settings, *, name: str, token: Token | None = None) -> None:

@@ -43,7 +43,7 @@ class Local:
 
     def start(self) -> None:
         """Makes ready for the event loop that runs now."""
-        self._limited = limiter(self._on_timeout)
+        self._limited, _ = limiter(self._on_timeout)
 
     def forget_routes(self) -> None:
         """Decides anew what runs here: who subscribes, or what is served, has changed."""

@@ -1,0 +1,98 @@
+//! `Shortcuts`: what the runs of one handler reach without a detour through Python.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::emission::Outlet;
+use crate::invocation::LocalCommand;
+
+/// Commands made anew for each call would fill the memory otherwise.
+const MOST: usize = 1000;
+
+/// What the runs of one handler invoke and emit, by identity. A scope derives from it.
+#[pyclass(frozen, subclass, module = "purista_fast._core")]
+#[derive(Default)]
+pub struct Shortcuts {
+    commands: Mutex<Known<(Py<LocalCommand>, f64)>>,
+    events: Mutex<Known<Py<Outlet>>>,
+}
+
+/// By address; the object is kept, so that its address stays its own.
+type Known<V> = HashMap<usize, (Py<PyAny>, V), foldhash::fast::RandomState>;
+
+#[pymethods]
+impl Shortcuts {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(
+        _args: &Bound<'_, pyo3::types::PyTuple>,
+        _kwargs: Option<&Bound<'_, pyo3::types::PyDict>>,
+    ) -> Self {
+        Self::default()
+    }
+
+    fn invokes_locally(&self, command: Py<PyAny>, local: Py<LocalCommand>, timeout: f64) {
+        learn(&self.commands, command, (local, timeout));
+    }
+
+    fn emits_locally(&self, event: Py<PyAny>, outlet: Py<Outlet>) {
+        learn(&self.events, event, outlet);
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // the signature is PyO3's
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Ok(commands) = self.commands.try_lock() {
+            for (command, (local, _)) in commands.values() {
+                visit.call(command)?;
+                visit.call(local)?;
+            }
+        }
+        if let Ok(events) = self.events.try_lock() {
+            for (event, outlet) in events.values() {
+                visit.call(event)?;
+                visit.call(outlet)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let commands = std::mem::take(&mut *lock(&self.commands));
+        let events = std::mem::take(&mut *lock(&self.events));
+        drop((commands, events));
+    }
+}
+
+impl Shortcuts {
+    /// A command that runs in this process, and its time-out in seconds.
+    pub fn command(&self, command: &Bound<'_, PyAny>) -> Option<(Py<LocalCommand>, f64)> {
+        let known = lock(&self.commands);
+        let (_, (local, timeout)) = known.get(&(command.as_ptr() as usize))?;
+        Some((local.clone_ref(command.py()), *timeout))
+    }
+
+    /// Where an event goes.
+    pub fn outlet(&self, event: &Bound<'_, PyAny>) -> Option<Py<Outlet>> {
+        let known = lock(&self.events);
+        let (_, outlet) = known.get(&(event.as_ptr() as usize))?;
+        Some(outlet.clone_ref(event.py()))
+    }
+}
+
+fn learn<V>(known: &Mutex<Known<V>>, object: Py<PyAny>, value: V) {
+    let mut known = lock(known);
+    if known.len() >= MOST {
+        return;
+    }
+    let replaced = known.insert(object.as_ptr() as usize, (object, value));
+    drop(known);
+    drop(replaced);
+}
+
+/// Never held while Python runs.
+fn lock<V>(known: &Mutex<Known<V>>) -> MutexGuard<'_, Known<V>> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
