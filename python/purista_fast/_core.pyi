@@ -386,6 +386,10 @@ class Shortcuts:
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    def learn_command(self, command: Command[..., Any]) -> None:
+        """Is asked to call :meth:`invokes_locally` for a command that is not known, if that may be."""
+    def learn_event(self, event: Event[Any] | str) -> None:
+        """Is asked to call :meth:`emits_locally` for an event that is not known, if that may be."""
     def invokes_locally(self, command: Command[..., Any], local: LocalCommand, timeout: float) -> None:
         """Lets a command run without a detour while it is open.
 

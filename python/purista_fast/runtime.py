@@ -60,9 +60,6 @@ class Runtime:
         base, options = command.base or command, command.options
         if scope.invokes is not None and base not in scope.invokes:
             raise DefinitionError(f"{scope.label} may not invoke {base.label}: it is not in its `invokes` list")
-        local = self._locals.get(command)
-        if local is not None and local.is_open:
-            scope.invokes_locally(command, local, self._command_timeout)
         receiver = self._receivers.get(base) if options.instance_id is None else None
         signature = base.signature
         payload: bytes | None
@@ -121,10 +118,20 @@ class Runtime:
             traceparent=new_traceparent(origin.traceparent),
         )
         await self.bridge.emit(message, scope.emit_timeout, keeping)
-        dispatcher = self.bridge.dispatcher
-        if dispatcher is not None and isinstance(event, Event):
+
+    def shorten_command(self, scope: Scope, command: Command[..., Any]) -> None:
+        """Shows a scope a command that may run in the task of its caller, if it is one."""
+        local = self._locals.get(command)
+        if local is not None and local.is_open:
+            scope.invokes_locally(command, local, self._command_timeout)
+
+    def shorten_event(self, scope: Scope, event: Event[Any]) -> None:
+        """Shows a scope where an event goes, if that is into the queues of this process and nowhere else."""
+        dispatcher, keeping = self.bridge.dispatcher, event.keeping
+        if dispatcher is not None and keeping.durability != "disk":
             wait = partial(self.bridge.emit, timeout=scope.emit_timeout, keeping=keeping)
-            scope.emits_locally(event, Outlet(name, scope.label, scope.address, codec, dispatcher, wait))
+            outlet = Outlet(event.name, scope.label, scope.address, event.codec, dispatcher, wait)
+            scope.emits_locally(event, outlet)
 
     # --- inwards: what the bridge runs
 

@@ -63,6 +63,16 @@ class Scope(Shortcuts):
         """The running application's name on the bridge."""
         return self.address.instance_id or ""
 
+    def learn_command(self, command: Command[..., Any]) -> None:
+        """Lets a command that is served in this process run without a detour."""
+        if self.is_live and (self.invokes is None or command in self.invokes):
+            self.runtime.shorten_command(self, command)
+
+    def learn_event(self, event: Event[Any] | str) -> None:
+        """Lets an event go into the queues of this process without a detour."""
+        if self.is_live and isinstance(event, Event) and (self.emits is None or event.name in self.emits):
+            self.runtime.shorten_event(self, event)
+
     def invoke(
         self, origin: Request | Message, command: Command[..., Any], args: Any, kwargs: dict[str, Any]
     ) -> Coroutine[Any, Any, Any]:

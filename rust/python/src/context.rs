@@ -209,7 +209,7 @@ impl Context {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, context) = (slf.py(), slf.get());
         if kwargs.is_none() && args.len() <= 1 {
-            if let Some((local, timeout)) = context.scope.get().command(command) {
+            if let Some((local, timeout)) = Shortcuts::command(&context.scope, command)? {
                 let payload = args.get_item(0).ok();
                 if let Some(call) = Call::new(slf, local, payload, timeout) {
                     return Ok(Bound::new(py, Invocation::local(call))?.into_any());
@@ -237,7 +237,7 @@ impl Context {
             .ordinals
             .as_ref()
             .map(|ordinals| ordinals.fetch_add(1, Ordering::Relaxed));
-        if let Some(outlet) = context.scope.get().outlet(event) {
+        if let Some(outlet) = Shortcuts::outlet(&context.scope, event)? {
             if outlet.get().is_open() {
                 let emission = Emission::new(slf, outlet, event, payload, ordinal);
                 return Ok(Bound::new(py, emission)?.into_any());

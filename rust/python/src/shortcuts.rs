@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::{PyTraverseError, PyVisit};
+use pyo3::types::PyString;
+use pyo3::{intern, PyTraverseError, PyVisit};
 
 use crate::emission::Outlet;
 use crate::invocation::LocalCommand;
@@ -33,6 +34,12 @@ impl Shortcuts {
     ) -> Self {
         Self::default()
     }
+
+    /// Nothing more is known here; a scope knows more.
+    fn learn_command(&self, _command: &Bound<'_, PyAny>) {}
+
+    /// As for a command.
+    fn learn_event(&self, _event: &Bound<'_, PyAny>) {}
 
     fn invokes_locally(&self, command: Py<PyAny>, local: Py<LocalCommand>, timeout: f64) {
         learn(&self.commands, command, (local, timeout));
@@ -68,18 +75,46 @@ impl Shortcuts {
 
 impl Shortcuts {
     /// A command that runs in this process, and its time-out in seconds.
-    pub fn command(&self, command: &Bound<'_, PyAny>) -> Option<(Py<LocalCommand>, f64)> {
-        let known = lock(&self.commands);
-        let (_, (local, timeout)) = known.get(&(command.as_ptr() as usize))?;
-        Some((local.clone_ref(command.py()), *timeout))
+    pub fn command(
+        scope: &Py<Self>,
+        command: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<(Py<LocalCommand>, f64)>> {
+        let py = command.py();
+        let find = || {
+            let known = lock(&scope.get().commands);
+            known
+                .get(&(command.as_ptr() as usize))
+                .map(|(_, (local, timeout))| (local.clone_ref(py), *timeout))
+        };
+        found_or_learned(scope, command, find, intern!(py, "learn_command"))
     }
 
     /// Where an event goes.
-    pub fn outlet(&self, event: &Bound<'_, PyAny>) -> Option<Py<Outlet>> {
-        let known = lock(&self.events);
-        let (_, outlet) = known.get(&(event.as_ptr() as usize))?;
-        Some(outlet.clone_ref(event.py()))
+    pub fn outlet(scope: &Py<Self>, event: &Bound<'_, PyAny>) -> PyResult<Option<Py<Outlet>>> {
+        let py = event.py();
+        let find = || {
+            let known = lock(&scope.get().events);
+            known
+                .get(&(event.as_ptr() as usize))
+                .map(|(_, outlet)| outlet.clone_ref(py))
+        };
+        found_or_learned(scope, event, find, intern!(py, "learn_event"))
     }
+}
+
+/// What is known, if need be after the scope was asked to add it.
+fn found_or_learned<V>(
+    scope: &Py<Shortcuts>,
+    object: &Bound<'_, PyAny>,
+    find: impl Fn() -> Option<V>,
+    learn: &Bound<'_, PyString>,
+) -> PyResult<Option<V>> {
+    let found = find();
+    if found.is_some() {
+        return Ok(found);
+    }
+    scope.bind(object.py()).call_method1(learn, (object,))?;
+    Ok(find())
 }
 
 fn learn<V>(known: &Mutex<Known<V>>, object: Py<PyAny>, value: V) {

@@ -59,11 +59,11 @@ class MemoryBridge:
     async def tap(self, consumer: Consumer) -> Callable[[], Awaitable[None]]:
         """Adds a consumer while the bridge runs; see :class:`EventBridge`."""
         queue = self._add(consumer)
-        self._forget_routes()
+        self._decide_routes()
 
         async def remove() -> None:
             self._workers.remove(queue)
-            self._forget_routes()
+            self._decide_routes()
 
         return remove
 
@@ -78,6 +78,7 @@ class MemoryBridge:
     async def start(self, tasks: TaskGroup) -> None:
         """Begins to serve; see :class:`EventBridge`."""
         self._limited, self._arm = limiter(self._on_timeout)
+        self._decide_routes()
         self._workers.start(tasks)
 
     def invoke(self, request: Request) -> Awaitable[bytes]:
@@ -102,13 +103,13 @@ class MemoryBridge:
         """Takes no more invocations from clients and finishes what waits; see :class:`EventBridge`."""
         left = await self._workers.drain(timeout)
         self._draining = True
-        self._forget_routes()
+        self._decide_routes()
         return left
 
     async def stop(self) -> None:
         """Takes nothing any more; there is nothing to disconnect."""
         self._draining = self._stopped = True
-        self._forget_routes()
+        self._decide_routes()
         self._dispatcher.close()
 
     def statistics(self) -> dict[str, Any]:
@@ -135,16 +136,19 @@ class MemoryBridge:
             )
         route = Route(endpoint, self._dispatcher.could_match)
         self._routes[receiver] = route
-        if endpoint.local is not None and self._arm is not None and not route.is_observed and not self._draining:
-            endpoint.local.open(self._arm)
         return route
 
-    def _forget_routes(self) -> None:
-        """Decides anew who sees which command: who subscribes has changed, or the end is near."""
-        for route in self._routes.values():
-            if route.endpoint.local is not None:
-                route.endpoint.local.close()
+    def _decide_routes(self) -> None:
+        """Decides which commands run without a detour: none that is observed, and none once the end is near."""
         self._routes.clear()
+        for endpoint in self._endpoints.values():
+            if endpoint.local is None:
+                continue
+            is_observed = Route(endpoint, self._dispatcher.could_match).is_observed
+            if self._arm is None or is_observed or self._draining:
+                endpoint.local.close()
+            else:
+                endpoint.local.open(self._arm)
 
     async def _invoke_observed(self, route: Route, request: Request) -> bytes:
         """Runs a command whose messages some subscription may want to see."""
