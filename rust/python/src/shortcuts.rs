@@ -36,9 +36,11 @@ impl Shortcuts {
     }
 
     /// Nothing more is known here; a scope knows more.
+    #[allow(clippy::unused_self)] // a method that is overridden
     fn learn_command(&self, _command: &Bound<'_, PyAny>) {}
 
     /// As for a command.
+    #[allow(clippy::unused_self)]
     fn learn_event(&self, _event: &Bound<'_, PyAny>) {}
 
     fn invokes_locally(&self, command: Py<PyAny>, local: Py<LocalCommand>, timeout: f64) {
