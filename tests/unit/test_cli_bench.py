@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -84,7 +85,7 @@ def test_the_reference_that_comes_with_the_package_fits_what_is_measured() -> No
     known = {(figure.id, figure.what) for figure in found.figures}
     wanted = {(step.ids[0], step.what) for step in suite.steps(suite.FULL) if len(step.ids) == 1}
     assert wanted <= known
-    assert {id for id, _ in known} == set(IDS)
+    assert {id for id, _ in known} == {*IDS, "C2"}
 
 
 def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +99,7 @@ def test_an_unknown_id() -> None:
     result = bench("A1", "z")
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert "there is no Z; there are A1, A4, A6, B1" in result.stderr
+    assert "there is no Z with --quick; there are A1, A4, A6, B1" in result.stderr
 
 
 def test_a_terminal_sees_progress(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +134,16 @@ def test_settings_of_the_place_do_not_matter(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("PURISTA_BRIDGE__URL", "mqtt://127.0.0.1:9")
     result = bench("A1,A4,E1")
     assert result.exit_code == 0, result.output
+
+
+def test_the_memory_of_a_matcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite.topic_memory, "SIZE", 10_000)
+    monkeypatch.setattr(suite, "QUICK", replace(suite.QUICK, matchers=1))
+    figures = json.loads(bench("--json", "C2").stdout)["figures"]
+    assert [figure["what"] for figure in figures] == [
+        f"memory of 10,000 filters of {levels} levels" for levels in (4, 12)
+    ]
+    assert all(0.1 < figure["value"] < 50 for figure in figures)
 
 
 def test_an_application_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from statistics import median
 import anyio
 import msgspec
 
-from . import dispatch, envelope, startup, topics
+from . import dispatch, envelope, startup, topic_memory, topics
 from .machine import machine, versions
 from .report import Figure, Missing, Report
 from .timing import Timed, calibrate, loop, take
@@ -28,17 +28,19 @@ class Effort:
     :param seconds: about how long a round takes.
     :param starts: how many processes are started.
     :param sizes: among how many filters topics are matched.
+    :param matchers: how often a matcher is filled to see its memory.
     """
 
     rounds: int
     seconds: float
     starts: int
     sizes: Sequence[int]
+    matchers: int
 
 
-FULL = Effort(7, 0.05, 20, topics.SIZES)
+FULL = Effort(7, 0.05, 20, topics.SIZES, 3)
 """Takes about half a minute on a machine of today."""
-QUICK = Effort(3, 0.01, 3, topics.SIZES[:2])
+QUICK = Effort(3, 0.01, 3, topics.SIZES[:2], 0)
 """Takes some seconds; for a look, and for emulated processors."""
 
 
@@ -93,6 +95,9 @@ def _all(effort: Effort) -> Iterator[Step]:
         for size in effort.sizes:
             what = f"match among {size:,} filters of {levels} levels"
             yield _plain("C1", what, effort, partial(_matching, levels, size))
+    if effort.matchers:
+        for levels in topics.LEVELS:
+            yield _filled(f"memory of {topic_memory.SIZE:,} filters of {levels} levels", levels, effort)
     yield Step(("E1", "E2", "E3"), "start", partial(_starts, effort), 2 * effort.starts)
 
 
@@ -120,6 +125,18 @@ def _plain(id: str, what: str, effort: Effort, make: Callable[[], Timed]) -> Ste
         return [found]
 
     return Step((id,), what, run)
+
+
+def _filled(what: str, levels: int, effort: Effort) -> Step:
+    def run(ticks: Callable[[], None]) -> list[Figure | Missing]:
+        found: list[float] = []
+        for _ in range(effort.matchers):
+            size = topic_memory.measure(levels)
+            found += [] if size is None else [size / 1e6]
+            ticks()
+        return [_memory("C2", what, found)]
+
+    return Step(("C2",), what, run, effort.matchers)
 
 
 def _reading(payload: msgspec.Struct) -> Timed:
@@ -159,13 +176,15 @@ def _starts(effort: Effort, ticks: Callable[[], None]) -> list[Figure | Missing]
         ready.append(start.ready * 1e3)
         memory += [] if start.memory is None else [start.memory / 1e6]
         ticks()
-    what = "memory of an idle application"
-    size = _figure("E1", what, "MB", memory, median(memory)) if memory else Missing("E1", what, "the kernel hides it")
     return [
-        size,
+        _memory("E1", "memory of an idle application", memory),
         _figure("E2", "import purista_fast", "ms", imports, min(imports)),
         _figure("E3", "from start to ready", "ms", ready, min(ready)),
     ]
+
+
+def _memory(id: str, what: str, found: Sequence[float]) -> Figure | Missing:
+    return _figure(id, what, "MB", found, median(found)) if found else Missing(id, what, "the kernel does not tell")
 
 
 def _figure(id: str, what: str, unit: str, found: Sequence[float], value: float) -> Figure:

@@ -37,11 +37,12 @@ def command(ids: tuple[str, ...], quick: bool, as_json: bool, verbose: bool) -> 
     from ..bench.suite import FULL, QUICK, measure, steps
 
     wanted = " ".join(ids).upper().replace(",", " ").split() or [""]
+    effort = QUICK if quick else FULL
     for name in wanted:
-        if not steps(QUICK, [name]):
-            known = sorted({id for step in steps(QUICK) for id in step.ids})
-            raise click.BadParameter(f"there is no {name}; there are {', '.join(known)}")
-    found = steps(QUICK if quick else FULL, wanted)
+        if not steps(effort, [name]):
+            known = sorted({id for step in steps(effort) for id in step.ids})
+            raise click.BadParameter(f"there is no {name}{' with --quick' * quick}; there are {', '.join(known)}")
+    found = steps(effort, wanted)
     with _progress(found) as (begins, ticks):
         report = measure(found, begins, ticks)
     other = reference()
