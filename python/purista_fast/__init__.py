@@ -1,5 +1,7 @@
 """Message-driven services in Python, from one device to the cloud."""
 
+from typing import TYPE_CHECKING, Any
+
 from ._core import Address, Message, __version__
 from .app import App, connect
 from .client import Client
@@ -16,10 +18,12 @@ from .errors import (
     StatusCode,
     UnhandledError,
 )
-from .health import Health
 from .policy import Retry
 from .presence import Instance
 from .service import Service
+
+if TYPE_CHECKING:
+    from .health import Health
 
 __all__ = (
     "Address",
@@ -48,3 +52,12 @@ __all__ = (
     "connect",
     "remote",
 )
+
+
+def __getattr__(name: str) -> Any:
+    """``Health`` is imported when it is used: most applications do not ask themselves how they are."""
+    if name == "Health":
+        from .health import Health
+
+        return Health
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

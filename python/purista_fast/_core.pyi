@@ -30,6 +30,7 @@ __all__ = [
     "WireError",
     "__version__",
     "build_profile",
+    "clock_state",
     "command_filter",
     "decode",
     "encode",
@@ -566,6 +567,9 @@ def snake_case(text: str) -> str:
     >>> snake_case("userSignUp")
     'user_sign_up'
     """
+
+def clock_state() -> int:
+    """What adjtimex(2) says of the wall clock, -1 where it says nothing; 5 if it is not synchronised."""
 
 def new_id() -> str:
     """A random id: 32 lower-case hex digits, never all zero."""

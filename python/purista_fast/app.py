@@ -17,7 +17,6 @@ from .bridges import EventBridge, check_retirement, open_bridge
 from .client import Client
 from .config import Settings, fill, load
 from .errors import BridgeError, ConfigError, DefinitionError, PuristaError
-from .health import Health
 from .running import Running
 from .scope import Scope
 from .service import Service
@@ -25,6 +24,7 @@ from .service import Service
 if TYPE_CHECKING:
     from .bridges.mqtt.retire import Retired
     from .bridges.mqtt.token import Token
+    from .health import Health
 
 __all__ = ("App", "connect")
 

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from ._core import Address, __version__
-from .bridges.base import Endpoint, Request
-from .config import Settings, public_url
 from .context import Context
 from .definition import remote
-from .runtime import Runtime
+from .reporter import SERVICE, VERSION
 
-if TYPE_CHECKING:
-    from .bridges import EventBridge
-
-__all__ = ("Health", "Outbox", "Queue", "Reporter", "health")
-
-_SERVICE, _VERSION = "PuristaFast", "1"
+__all__ = ("Health", "Outbox", "Queue", "from_statistics", "health")
 
 
 class Outbox(msgspec.Struct, kw_only=True, rename="camel"):
@@ -80,7 +71,7 @@ class Health(msgspec.Struct, kw_only=True, rename="camel"):
     """How many answers came for nobody."""
 
 
-@remote(_SERVICE, _VERSION)
+@remote(SERVICE, VERSION)
 async def health(ctx: Context) -> Health:
     """How an instance is: ``await client.invoke(health.using(instance_id="greenhouse_7"))``.
 
@@ -89,52 +80,25 @@ async def health(ctx: Context) -> Health:
     raise NotImplementedError  # it is only called through a bridge
 
 
-class Reporter:
-    """Tells how the application is.
+def from_statistics(found: dict[str, Any], **rest: Any) -> Health:
+    """A health whose counters and depths are those of a bridge's statistics.
 
-    :param name: the application's.
+    :param rest: the fields that no bridge knows.
     """
-
-    def __init__(self, name: str, bridge: EventBridge, runtime: Runtime, settings: Settings) -> None:
-        self._name = name
-        self._bridge = bridge
-        self._runtime = runtime
-        self._url = public_url(settings.bridge.url)
-        self._began = time.monotonic()
-
-    def endpoint(self) -> Endpoint:
-        """The command :func:`health`, as the bridge serves it: announced to nobody, and never refused for load."""
-
-        async def execute(_: Request) -> bytes:
-            return msgspec.json.encode(self.report())
-
-        address = Address(_SERVICE, _VERSION, health.name, self._bridge.instance_id)
-        return Endpoint(address=address, execute=execute, is_internal=True)
-
-    def report(self) -> Health:
-        """How it is now."""
-        found = self._bridge.statistics()
-        outbox: dict[str, Any] = found.get("outbox", {})
-        names = Outbox.__struct_fields__
-        return Health(
-            instance_id=self._bridge.instance_id,
-            app=self._name,
-            version=__version__,
-            bridge=self._url,
-            up_for=time.monotonic() - self._began,
-            connected=self._bridge.is_connected,
-            connected_for=found.get("connected_for"),
-            reconnects=found.get("reconnects", 0),
-            outbox=msgspec.convert({_camel(name): outbox[name] for name in names if name in outbox}, Outbox),
-            drops=_drops(found),
-            retries=found.get("retries", {}).get("messages", 0),
-            dead_letters=found.get("dead_letters", {}).get("messages", 0),
-            handler_errors=dict(self._runtime.failures),
-            commands_running=self._runtime.running,
-            queues={name: Queue(**counts) for name, counts in found["subscriptions"].items()},
-            pending_invocations=found.get("pending_invocations", 0),
-            late_answers=found.get("late_answers", 0),
-        )
+    outbox: dict[str, Any] = found.get("outbox", {})
+    names = Outbox.__struct_fields__
+    return Health(
+        **rest,
+        connected_for=found.get("connected_for"),
+        reconnects=found.get("reconnects", 0),
+        outbox=msgspec.convert({_camel(name): outbox[name] for name in names if name in outbox}, Outbox),
+        drops=_drops(found),
+        retries=found.get("retries", {}).get("messages", 0),
+        dead_letters=found.get("dead_letters", {}).get("messages", 0),
+        queues={name: Queue(**counts) for name, counts in found["subscriptions"].items()},
+        pending_invocations=found.get("pending_invocations", 0),
+        late_answers=found.get("late_answers", 0),
+    )
 
 
 def _drops(found: dict[str, Any]) -> dict[str, int]:

@@ -14,8 +14,8 @@ from .bridges import EventBridge
 from .client import Client
 from .config import Settings
 from .definition import Timer
-from .health import Reporter
 from .presence import Presence
+from .reporter import Reporter
 from .runtime import Runtime
 from .scope import Scope
 from .service import Service

@@ -23,7 +23,7 @@ from .scope import Scope
 from .threads import ThreadPool
 
 if TYPE_CHECKING:
-    from .health import Reporter
+    from .reporter import Reporter
 
 __all__ = ("Runtime",)
 

@@ -8,16 +8,26 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from ..app import App
 from ..context import Context
 from ..definition import Event
 from ..service import Service
-from .dispatch import Payload
 
 __all__ = ("COLLECTED", "app", "service")
 
 COLLECTED = "collected"
 """The line that it writes to standard error when it has."""
+
+
+class Payload(msgspec.Struct):
+    """What it would work with."""
+
+    id: int
+    name: str
+    value: float
+
 
 service = Service("Idle")
 

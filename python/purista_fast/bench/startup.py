@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
@@ -21,7 +21,7 @@ import msgspec
 
 from . import idle
 
-__all__ = ("Start", "import_seconds", "proportional_size", "start")
+__all__ = ("Start", "import_seconds", "observe", "proportional_size", "run_seconds", "start")
 
 _PATIENCE = 120.0
 """Seconds after which a process that says nothing is ended: an emulated processor is slow."""
@@ -52,29 +52,44 @@ def import_seconds() -> float:
 
     :raises RuntimeError: if it fails, with what the interpreter said.
     """
-    with _process(["-c", _IMPORT], stdout=subprocess.PIPE) as process:
-        printed, said = process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"import purista_fast failed: {said.strip()}")
-    return float(printed)
+    return float(_run(_IMPORT))
 
 
-def start() -> Start:
-    """Starts ``purista-fast run`` with the idle application on ``memory://``, and ends it again.
+def run_seconds(code: str) -> float:
+    """How long an interpreter runs that does this and nothing else, its start and end included.
 
+    :raises RuntimeError: if it fails, with what the interpreter said.
+    """
+    started = perf_counter()
+    _run(code)
+    return perf_counter() - started
+
+
+def start(bridge: str = "memory://", program: Sequence[str] = ("-m", "purista_fast.cli")) -> Start:
+    """Starts ``purista-fast run`` with the idle application, and ends it again.
+
+    :param program: what runs the command line: a module, or the installed script.
     :raises RuntimeError: if it does not get ready, with what it said.
     """
-    arguments = ["-m", "purista_fast.cli", "run", f"{idle.__name__}:app"]
+    return observe([*program, "run", f"{idle.__name__}:app", f"--bridge={bridge}"], " is ready as instance ")
+
+
+def observe(arguments: Sequence[str], ready: str, python: str = sys.executable) -> Start:
+    """Starts a program that collects its garbage, and says :data:`~.idle.COLLECTED`, at SIGUSR1; ends it again.
+
+    :param ready: what it writes to standard error once it is ready.
+    :raises RuntimeError: if it does not get ready, with what it said.
+    """
     started = perf_counter()
-    with _process(arguments, stdout=subprocess.DEVNULL) as process:
-        _wait_for(process, " is ready as instance ")
-        ready = perf_counter() - started
+    with _process(arguments, subprocess.DEVNULL, python) as process:
+        _wait_for(process, ready)
+        seconds = perf_counter() - started
         process.send_signal(signal.SIGUSR1)
         _wait_for(process, idle.COLLECTED)
         memory = proportional_size(process.pid)
         process.terminate()
         process.communicate()
-    return Start(ready, memory)
+    return Start(seconds, memory)
 
 
 def proportional_size(process: int) -> int | None:
@@ -95,19 +110,28 @@ def proportional_size(process: int) -> int | None:
     return None
 
 
+def _run(code: str) -> str:
+    with _process(["-c", code], subprocess.PIPE) as process:
+        printed, said = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"{code.strip()} failed: {said.strip()}")
+    return printed
+
+
 @contextmanager
-def _process(arguments: list[str], stdout: int) -> Iterator[subprocess.Popen[str]]:
-    """An interpreter like this one, for the time of the block; one that hangs is ended."""
+def _process(arguments: Sequence[str], stdout: int, python: str = sys.executable) -> Iterator[subprocess.Popen[str]]:
+    """An interpreter, for the time of the block; one that hangs is ended."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PURISTA_")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a start is warm: its modules have been compiled before
     if not sys.flags.safe_path and "" in sys.path:
         # What this process found in its folder is to be found from the empty one as well.
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (os.getcwd(), os.environ.get("PYTHONPATH"))))
     with (
         tempfile.TemporaryDirectory(prefix="purista-fast-bench-") as folder,
-        subprocess.Popen(  # noqa: S603 - this interpreter
-            [sys.executable, *arguments],
+        subprocess.Popen(  # noqa: S603 - an interpreter
+            [python, *arguments],
             cwd=folder,
-            env={**environment, "PYTHONUTF8": "1"},
+            env={**environment, "PYTHONUTF8": "1", "STATE_DIRECTORY": folder},
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,

@@ -11,13 +11,14 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from .._core import clock_state
 from ..policy import Trust
 
 __all__ = ("NEVER", "Moment", "PoweredClock")
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TIME_ERROR = 5
-"""What ``adjtimex`` returns while the clock is not synchronised."""
+"""What the kernel answers while the clock is not synchronised."""
 _ASK_AGAIN = 30.0
 """After how many seconds the kernel is asked again."""
 
@@ -96,13 +97,5 @@ def _boot_id() -> str:
 
 
 def _is_synchronised() -> bool:
-    """What the kernel says of its clock (adjtimex(2)); time daemons tell it."""
-    import ctypes
-
-    try:
-        adjtimex = ctypes.CDLL(None).adjtimex
-    except (OSError, AttributeError):
-        return False
-    # A zeroed ``struct timex`` asks and changes nothing; it is 208 bytes long at most.
-    status: int = adjtimex(ctypes.create_string_buffer(512))
-    return status not in (-1, _TIME_ERROR)
+    """What the kernel says of its clock; time daemons tell it."""
+    return clock_state() not in (-1, _TIME_ERROR)

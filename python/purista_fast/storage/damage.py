@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import time
 from contextlib import closing
@@ -12,7 +11,6 @@ from pathlib import Path
 
 from . import schema, wal
 from .rows import TABLES
-from .salvage import salvage
 
 __all__ = ("Damage", "check", "is_damage", "open_or_recover", "set_aside", "sync")
 
@@ -116,6 +114,8 @@ def is_damage(error: sqlite3.DatabaseError | UnicodeDecodeError) -> bool:
 
 def _recover(file: Path, what: str) -> tuple[sqlite3.Connection, Damage]:
     """Puts a new file in the place of a damaged one. Where a process ends in between, the next one does it again."""
+    from .salvage import salvage  # hardly ever needed
+
     new, copy = (file.with_name(f".{name}-{file.name}") for name in ("saved", "reading"))
     for suffix in ("", "-wal", "-shm"):
         new.with_name(new.name + suffix).unlink(missing_ok=True)
@@ -171,6 +171,8 @@ def _link(file: Path, name: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # a file system without links
+        import shutil
+
         shutil.copyfile(file, name)
         name.chmod(0o600)
         sync(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 from pathlib import Path
 
@@ -64,7 +63,7 @@ def create(db: sqlite3.Connection) -> None:
     try:
         for statement in filter(str.strip, _SCHEMA.split(";")):
             db.execute(statement)
-        put(db, "store", secrets.token_hex(8))
+        put(db, "store", os.urandom(8).hex())
         put(db, "format", VERSION)
         db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")

@@ -3,6 +3,7 @@ use pyo3::prelude::*;
 
 mod address;
 mod call;
+mod clock;
 mod context;
 mod dispatcher;
 mod driver;
@@ -27,6 +28,8 @@ mod _core {
 
     #[pymodule_export]
     use crate::address::Address;
+    #[pymodule_export]
+    use crate::clock::clock_state;
     #[pymodule_export]
     use crate::context::Context;
     #[pymodule_export]

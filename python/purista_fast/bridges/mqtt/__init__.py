@@ -1,5 +1,9 @@
 """The event bridge through an MQTT 5 broker."""
 
-from .bridge import MqttBridge
+from .proxies import import_paho
+
+import_paho()  # before the bridge does
+
+from .bridge import MqttBridge  # noqa: E402
 
 __all__ = ("MqttBridge",)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -271,6 +270,8 @@ class Session:
 
     async def _back_off(self, began: float) -> None:
         """Waits before the next attempt: a random part of a time that doubles, so that not all come at once."""
+        import random  # most connections last
+
         seconds = random.uniform(0, self._delay)  # noqa: S311 - nothing secret
         if not self._running:
             seconds = min(seconds, self._left(began))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -115,7 +116,9 @@ class _Attempt:
 
     def run(self) -> socket.socket:
         broker = self._broker
-        sock = socket.create_connection((broker.host, broker.port), timeout=self._timeout)
+        # A name in ASCII needs no IDNA, whose tables would come with a text.
+        host: Any = broker.host.encode() if broker.host.isascii() else broker.host
+        sock = socket.create_connection((host, broker.port), timeout=self._timeout)
         try:
             if broker.tls is not None:
                 sock = broker.tls.wrap_socket(sock, server_hostname=broker.host)

@@ -5,10 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
-import shutil
-import string
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -71,7 +67,7 @@ def check_prefix(prefix: str) -> None:
 
 def random_id() -> str:
     """An id that nobody else has, and that the topic conversion leaves as it is."""
-    return "".join(secrets.choice(string.ascii_lowercase) for _ in range(24))
+    return "".join(chr(ord("a") + byte % 26) for byte in os.urandom(24))
 
 
 class State:
@@ -181,6 +177,8 @@ class State:
         if not outcome.is_ended or outcome.outbox or outcome.retries or outcome.dead_letters:
             outcome.kept = str(self.folder)
             return
+        import shutil  # only for an end
+
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.folder.exists():
             outcome.kept = str(self.folder)
@@ -240,16 +238,17 @@ def _replace(file: Path, data: bytes) -> None:
 
 def _write(folder: Path, data: bytes) -> Path:
     """A new file with mode 0600, on disk."""
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".new-")
+    name = folder / f".new-{random_id()}"
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(handle, "wb") as out:
             out.write(data)
             out.flush()
             os.fsync(out.fileno())
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         raise
-    return Path(name)
+    return name
 
 
 def _sync(folder: Path) -> None:
