@@ -33,6 +33,7 @@ def objects(kind: str) -> list[Any]:
 
 def counted() -> dict[str, int]:
     kinds = ("MemoryBridge", "Runtime", "Client", "Workers", "_Crew", "Dispatcher", "Invocation", "Request", "Context")
+    kinds += ("Emission", "Serve", "LocalCommand", "Outlet", "Handler", "Scope")
     gc.collect()
     return {kind: len(objects(kind)) for kind in kinds}
 

@@ -37,11 +37,15 @@ impl Shortcuts {
 
     /// Nothing more is known here; a scope knows more.
     #[allow(clippy::unused_self)] // a method that is overridden
-    fn learn_command(&self, _command: &Bound<'_, PyAny>) {}
+    fn learn_command(&self, command: &Bound<'_, PyAny>) {
+        let _ = command;
+    }
 
     /// As for a command.
     #[allow(clippy::unused_self)]
-    fn learn_event(&self, _event: &Bound<'_, PyAny>) {}
+    fn learn_event(&self, event: &Bound<'_, PyAny>) {
+        let _ = event;
+    }
 
     fn invokes_locally(&self, command: Py<PyAny>, local: Py<LocalCommand>, timeout: f64) {
         learn(&self.commands, command, (local, timeout));
