@@ -123,9 +123,9 @@ def _process(arguments: Sequence[str], stdout: int, python: str = sys.executable
     """An interpreter, for the time of the block; one that hangs is ended."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PURISTA_")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a start is warm: its modules have been compiled before
-    if not sys.flags.safe_path and "" in sys.path:
-        # What this process found in its folder is to be found from the empty one as well.
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (os.getcwd(), os.environ.get("PYTHONPATH"))))
+    if paths := os.environ.get("PYTHONPATH"):
+        # They may be of the folder that this process is in; the other is in an empty one.
+        environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths.split(os.pathsep))
     with (
         tempfile.TemporaryDirectory(prefix="purista-fast-bench-") as folder,
         subprocess.Popen(  # noqa: S603 - an interpreter

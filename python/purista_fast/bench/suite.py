@@ -40,7 +40,7 @@ class Effort:
 
 FULL = Effort(7, 0.05, 20, topics.SIZES, 3)
 """Takes about half a minute on a machine of today."""
-QUICK = Effort(3, 0.01, 3, topics.SIZES[:2], 0)
+QUICK = Effort(5, 0.01, 3, topics.SIZES[:2], 0)
 """Takes some seconds; for a look, and for emulated processors."""
 
 
