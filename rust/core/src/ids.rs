@@ -153,6 +153,11 @@ pub fn traceparent(parent: Option<&str>) -> String {
         fresh = Hex::new(&new_id());
         fresh.as_str()
     };
+    traceparent_in(trace)
+}
+
+/// A W3C `traceparent` with a new span in this trace, which must be valid (see [`trace_of`]).
+pub fn traceparent_in(trace: &str) -> String {
     let mut text = String::with_capacity(55);
     text.push_str("00-");
     text.push_str(trace);

@@ -22,18 +22,20 @@ pub struct Trace {
     id: Option<String>,
     principal_id: Option<String>,
     tenant_id: Option<String>,
-    parent: Option<String>,
+    /// The trace of its `traceparent`, if that is valid.
+    trace: Option<String>,
 }
 
 impl Trace {
     /// That of a request or message.
     pub fn of(origin: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = origin.py();
+        let parent: Option<String> = origin.getattr(intern!(py, "traceparent"))?.extract()?;
         Ok(Self {
             id: origin.getattr(intern!(py, "trace_id"))?.extract()?,
             principal_id: origin.getattr(intern!(py, "principal_id"))?.extract()?,
             tenant_id: origin.getattr(intern!(py, "tenant_id"))?.extract()?,
-            parent: origin.getattr(intern!(py, "traceparent"))?.extract()?,
+            trace: parent.as_deref().and_then(ids::trace_of).map(Into::into),
         })
     }
 }
@@ -109,7 +111,10 @@ impl Outlet {
             return Ok(None);
         };
         let trace = context.trace(py)?;
-        let traceparent = ids::traceparent(trace.parent.as_deref());
+        let traceparent = trace
+            .trace
+            .as_deref()
+            .map_or_else(|| ids::traceparent(None), ids::traceparent_in);
         let id = match (ordinal, context.cause(py)) {
             (Some(ordinal), Some(cause)) => cause.get().derived_id(&self.label, ordinal),
             _ => ids::new_id(),
