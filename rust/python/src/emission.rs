@@ -23,7 +23,7 @@ pub struct Trace {
     principal_id: Option<String>,
     tenant_id: Option<String>,
     /// The trace of its `traceparent`, if that is valid.
-    trace: Option<String>,
+    digits: Option<String>,
 }
 
 impl Trace {
@@ -35,7 +35,7 @@ impl Trace {
             id: origin.getattr(intern!(py, "trace_id"))?.extract()?,
             principal_id: origin.getattr(intern!(py, "principal_id"))?.extract()?,
             tenant_id: origin.getattr(intern!(py, "tenant_id"))?.extract()?,
-            trace: parent.as_deref().and_then(ids::trace_of).map(Into::into),
+            digits: parent.as_deref().and_then(ids::trace_of).map(Into::into),
         })
     }
 }
@@ -112,7 +112,7 @@ impl Outlet {
         };
         let trace = context.trace(py)?;
         let traceparent = trace
-            .trace
+            .digits
             .as_deref()
             .map_or_else(|| ids::traceparent(None), ids::traceparent_in);
         let id = match (ordinal, context.cause(py)) {
