@@ -8,8 +8,8 @@ Each module of :data:`MODULES` has one function, ``results(wanted) -> Iterator[R
 - where a tool or a peer is missing it yields ``Skipped(id, what, why)``, with what to install, and goes on,
 - an exception is a benchmark that failed: it is printed, the other modules go on.
 
-A run of all in which nothing failed writes ``benches/results.json``, draws ``docs/bench.svg``, and runs
-``purista-fast bench`` for the figures that it prints as those of the reference machine.
+A run of all in which nothing failed writes ``benches/results.json``, draws ``docs/bench.svg``, fills the table of
+``docs/performance.md``, and runs ``purista-fast bench`` for the figures that it prints as those of the reference machine.
 
 Exit status: 0 if every benchmark ran, whether its goal was met or not; 1 if one failed; 2 if there
 is none of that name.
@@ -24,7 +24,7 @@ from time import monotonic
 from purista_fast.bench import report as device
 from purista_fast.bench import suite
 
-from . import chart, dispatch, envelope, footprint, mqtt, report, scale, topic_memory, topics
+from . import chart, dispatch, envelope, footprint, mqtt, page, report, scale, topic_memory, topics
 from .harness import Result, Skipped, Wanted
 
 MODULES = (dispatch, scale, envelope, topics, topic_memory, mqtt, footprint)
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
 
 def save(results: list[Result], skipped: list[Skipped]) -> list[str]:
     """Writes all that a run leaves behind, and returns the files."""
-    files = [report.save(results, skipped), chart.save(results, report.conditions())]
+    files = [report.save(results, skipped), chart.save(results, report.conditions()), page.save()]
     device.save(suite.measure(suite.steps(suite.FULL), lambda _: None, lambda: None))
     root = report.FILE.parents[1]
     return [str(file.relative_to(root)) for file in (*files, device.REFERENCE)]

@@ -16,7 +16,7 @@ from . import peers
 from .harness import Result, Skipped
 from .mqtt_broker import find
 
-__all__ = ("conditions", "line", "save", "title", "verdict", "versions")
+__all__ = ("FILE", "conditions", "figure", "line", "save", "short", "title", "verdict", "versions")
 
 FILE = Path(__file__).with_name("results.json")
 _ROW = "{:<3} {:<42} {:>10} {:>10} {:<4} {:>7} {:>13} {:<16} {:<5} {}"
@@ -33,10 +33,10 @@ def line(result: Result | Skipped) -> str:
     if isinstance(result, Skipped):
         return f"{result.id:<3} {result.what:<42} not measured: {result.why}"
     met = {True: "yes", False: "NO", None: ""}[result.met]
-    ratio = "" if result.ratio is None else _short(result.ratio)
-    spread = "" if result.spread is None else "…".join(_short(value) for value in result.spread)
+    ratio = "" if result.ratio is None else short(result.ratio)
+    spread = "" if result.spread is None else "…".join(short(value) for value in result.spread)
     goal = str(result.goal or "")
-    figures = _figure(result.ours), _figure(result.peer), result.unit, ratio, spread
+    figures = figure(result.ours), figure(result.peer), result.unit, ratio, spread
     return _ROW.format(result.id, result.what, *figures, goal, met, result.peer_name).rstrip()
 
 
@@ -95,9 +95,11 @@ def _version(program: str | None, option: str) -> str:
     return found[0] if found else ""
 
 
-def _figure(value: float | None) -> str:
+def figure(value: float | None) -> str:
+    """A figure of either side, ``""`` for none."""
     return "" if value is None else f"{value:.3f}" if value < 100 else f"{value:,.0f}"
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """A ratio."""
     return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
