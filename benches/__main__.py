@@ -9,7 +9,7 @@ Each module of :data:`MODULES` has one function, ``results(wanted) -> Iterator[R
 - an exception is a benchmark that failed: it is printed, the other modules go on.
 
 A run of all in which nothing failed writes ``benches/results.json``, draws ``docs/bench.svg``, fills the table of
-``docs/performance.md``, and runs ``purista-fast bench`` for the figures that it prints as those of the reference machine.
+``docs/performance.md``, and runs ``purista-fast bench`` for the figures that it shows as the reference.
 
 Exit status: 0 if every benchmark ran, whether its goal was met or not; 1 if one failed; 2 if there
 is none of that name.
