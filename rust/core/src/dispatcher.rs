@@ -1,5 +1,7 @@
 //! The in-memory dispatch: from a message to the queues of the subscriptions that want it.
 
+use std::sync::Arc;
+
 use crate::{Fields, Filter, Outline, Overflow, Queue, Router};
 
 /// Identifies a subscriber of one dispatcher.
@@ -8,7 +10,7 @@ pub type SubscriberId = u32;
 #[derive(Debug)]
 struct Subscriber<T> {
     queue: Queue<T>,
-    filters: Vec<Filter>,
+    filters: Vec<Arc<Filter>>,
     /// Someone waits to be told that there is something to take.
     hungry: bool,
     /// Someone waits to be told that there is room.
@@ -85,7 +87,8 @@ impl<T> Dispatcher<T> {
     /// subscriber must not overlap, or it gets an item twice.
     pub fn listen(&mut self, id: SubscriberId, filter: Filter) {
         if let Some(subscriber) = self.get_mut(id) {
-            subscriber.filters.push(filter.clone());
+            let filter = Arc::new(filter);
+            subscriber.filters.push(Arc::clone(&filter));
             self.router.insert(filter, id);
         }
     }

@@ -1,10 +1,12 @@
 //! Which subscriptions want a message.
 //!
-//! Filters that name the same set of fields form a *shape*. Within a shape the filters sit in a hash map
-//! under the texts that they name, so a look-up costs one hash per shape, however many filters there are.
+//! Filters that want the same message type and name the same set of texts form a *shape*. Within a shape the filters
+//! sit in a hash map under the texts that they name, so a look-up costs one hash for each shape of the message's type,
+//! however many filters there are.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -45,8 +47,17 @@ pub struct Router<T> {
 
 #[derive(Debug)]
 struct Shape<T> {
+    message_type: Option<MessageType>,
+    /// Bit n for text n.
     mask: u16,
-    buckets: HashMap<u64, Vec<(Filter, T)>, RandomState>,
+    buckets: HashMap<u64, Vec<(Arc<Filter>, T)>, RandomState>,
+}
+
+impl<T> Shape<T> {
+    /// Whether it may hold filters for messages of this type.
+    fn takes(&self, message_type: MessageType) -> bool {
+        self.message_type.is_none_or(|wanted| wanted == message_type)
+    }
 }
 
 impl<T> Default for Router<T> {
@@ -61,40 +72,39 @@ impl<T> Default for Router<T> {
 
 impl<T: PartialEq> Router<T> {
     /// Adds a consumer. The same consumer may stand behind several filters.
-    pub fn insert(&mut self, filter: Filter, consumer: T) {
+    pub fn insert(&mut self, filter: impl Into<Arc<Filter>>, consumer: T) {
+        let filter = filter.into();
         let mask = mask(&filter);
-        let key = self.key(mask, filter.message_type, |index| &filter.texts[index]);
-        let position = self
-            .shapes
-            .iter()
-            .position(|shape| shape.mask == mask)
-            .unwrap_or_else(|| {
-                self.shapes.push(Shape {
-                    mask,
-                    buckets: HashMap::default(),
-                });
-                self.shapes.len() - 1
+        let key = self.key(mask, |index| &filter.texts[index]);
+        let position = self.position(&filter, mask).unwrap_or_else(|| {
+            self.shapes.push(Shape {
+                message_type: filter.message_type,
+                mask,
+                buckets: HashMap::default(),
             });
-        self.shapes[position]
-            .buckets
-            .entry(key)
-            .or_default()
-            .push((filter, consumer));
+            self.shapes.len() - 1
+        });
+        let bucket = self.shapes[position].buckets.entry(key).or_default();
+        if bucket.is_empty() {
+            // Most stay alone: `push` would make room for four.
+            bucket.reserve_exact(1);
+        }
+        bucket.push((filter, consumer));
         self.len += 1;
     }
 
     /// Takes a consumer away from behind this filter; false if it was not there.
     pub fn remove(&mut self, filter: &Filter, consumer: &T) -> bool {
         let mask = mask(filter);
-        let key = self.key(mask, filter.message_type, |index| &filter.texts[index]);
-        let Some(position) = self.shapes.iter().position(|shape| shape.mask == mask) else {
+        let key = self.key(mask, |index| &filter.texts[index]);
+        let Some(position) = self.position(filter, mask) else {
             return false;
         };
         let buckets = &mut self.shapes[position].buckets;
         let Some(bucket) = buckets.get_mut(&key) else {
             return false;
         };
-        let Some(found) = bucket.iter().position(|(f, c)| f == filter && c == consumer) else {
+        let Some(found) = bucket.iter().position(|(f, c)| **f == *filter && c == consumer) else {
             return false;
         };
         bucket.remove(found);
@@ -111,8 +121,12 @@ impl<T: PartialEq> Router<T> {
     /// Calls `found` with each consumer that wants a message with these fields.
     pub fn route(&self, fields: &Fields<'_>, mut found: impl FnMut(&T)) {
         let texts = fields.texts();
-        for shape in &self.shapes {
-            let key = self.key(shape.mask, Some(fields.message_type), |index| texts[index]);
+        for shape in self
+            .shapes
+            .iter()
+            .filter(|shape| shape.takes(fields.message_type))
+        {
+            let key = self.key(shape.mask, |index| texts[index]);
             // The bucket is found by hash alone, so each filter is compared in full.
             for (filter, consumer) in shape.buckets.get(&key).into_iter().flatten() {
                 if filter.matches(fields) {
@@ -122,24 +136,30 @@ impl<T: PartialEq> Router<T> {
         }
     }
 
-    /// Whether some filter may want a message of which only this much is known. Looks at every filter: it is
-    /// for compiling routes, not for messages.
+    /// Whether some filter may want a message of which only this much is known. Looks at each filter only where a
+    /// shape names both texts that are known and texts that are not.
     pub fn could_match(&self, outline: &Outline<'_>) -> bool {
-        self.shapes
-            .iter()
-            .flat_map(|shape| shape.buckets.values())
-            .flatten()
-            .any(|(filter, _)| {
-                let kind = match (filter.message_type, outline.message_type) {
-                    (Some(wanted), Some(known)) => wanted == known,
-                    _ => true,
-                };
-                kind && filter
-                    .texts
-                    .iter()
-                    .zip(outline.texts)
-                    .all(|(wanted, known)| wanted.is_empty() || known.is_none_or(|known| **wanted == *known))
-            })
+        let known = bits(|n| outline.texts[n].is_some());
+        let empty = bits(|n| outline.texts[n] == Some(""));
+        self.shapes.iter().any(|shape| {
+            // A filter that names a text does not match where there is none.
+            if shape.mask & empty != 0 || outline.message_type.is_some_and(|known| !shape.takes(known)) {
+                return false;
+            }
+            if shape.mask & known == 0 {
+                return true;
+            }
+            let fits = |(filter, _): &(Arc<Filter>, T)| {
+                let mut texts = filter.texts.iter().zip(outline.texts);
+                texts.all(|(wanted, known)| wanted.is_empty() || known.is_none_or(|known| **wanted == *known))
+            };
+            if shape.mask & !known == 0 {
+                let key = self.key(shape.mask, |index| outline.texts[index].unwrap_or_default());
+                shape.buckets.get(&key).into_iter().flatten().any(fits)
+            } else {
+                shape.buckets.values().flatten().any(fits)
+            }
+        })
     }
 
     /// How many filters there are.
@@ -152,12 +172,15 @@ impl<T: PartialEq> Router<T> {
         self.len == 0
     }
 
-    fn key<'t>(&self, mask: u16, kind: Option<MessageType>, text: impl Fn(usize) -> &'t str) -> u64 {
+    fn position(&self, filter: &Filter, mask: u16) -> Option<usize> {
+        self.shapes
+            .iter()
+            .position(|shape| shape.mask == mask && shape.message_type == filter.message_type)
+    }
+
+    fn key<'t>(&self, mask: u16, text: impl Fn(usize) -> &'t str) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        let mut rest = mask >> 1;
-        if mask & 1 == 1 {
-            kind.hash(&mut hasher);
-        }
+        let mut rest = mask;
         while rest != 0 {
             text(rest.trailing_zeros() as usize).hash(&mut hasher);
             rest &= rest - 1;
@@ -166,12 +189,13 @@ impl<T: PartialEq> Router<T> {
     }
 }
 
-/// Bit 0 for the message type, bit n + 1 for text n.
+/// The texts that a filter names.
 fn mask(filter: &Filter) -> u16 {
-    let kind = u16::from(filter.message_type.is_some());
-    filter.texts.iter().enumerate().fold(kind, |mask, (n, text)| {
-        mask | (u16::from(!text.is_empty()) << (n + 1))
-    })
+    bits(|n| !filter.texts[n].is_empty())
+}
+
+fn bits(set: impl Fn(usize) -> bool) -> u16 {
+    (0..Filter::TEXTS).fold(0, |bits, n| bits | u16::from(set(n)) << n)
 }
 
 #[cfg(test)]
@@ -215,6 +239,8 @@ mod tests {
             words in prop::array::uniform11(1..3_usize),
             receiver in any::<bool>(),
             removed in prop::collection::vec(any::<prop::sample::Index>(), 0..10),
+            known in prop::array::uniform11(any::<bool>()),
+            typed in any::<bool>(),
         ) {
             let mut router = Router::default();
             let mut naive: Vec<(usize, Filter)> = list.into_iter().enumerate().collect();
@@ -236,8 +262,19 @@ mod tests {
             expected.sort_unstable();
             prop_assert_eq!(&found, &expected);
             prop_assert_eq!(router.len(), naive.len());
-            let outline = Outline { message_type: Some(fields.message_type), texts: [None; 11] };
-            prop_assert!(found.is_empty() || router.could_match(&outline));
+            let mut outline = Outline {
+                message_type: typed.then_some(fields.message_type),
+                texts: fields.texts().map(Some),
+            };
+            for (text, known) in outline.texts.iter_mut().zip(known) {
+                *text = text.filter(|_| known);
+            }
+            let could = naive.iter().any(|(_, filter)| {
+                let mut texts = filter.texts.iter().zip(outline.texts);
+                (!typed || filter.message_type.is_none_or(|wanted| wanted == fields.message_type))
+                    && texts.all(|(wanted, known)| wanted.is_empty() || known.is_none_or(|known| **wanted == *known))
+            });
+            prop_assert_eq!(router.could_match(&outline), could);
         }
     }
 
