@@ -84,6 +84,7 @@ faults: $(BUILT) $(PEERS)/.installed broker ## prove the promises under faults, 
 
 .PHONY: bench
 bench: $(BUILT) $(PEERS)/.installed broker ## measure beside the peers, write benches/results.json and docs/bench.svg (BENCH=A,B1 for some)
+	$(call need,command -v valgrind,valgrind,valgrind)
 	$(BIN)/python -m benches $(BENCH)
 
 .PHONY: fuzz

@@ -122,9 +122,15 @@ class Served:
 
 
 @asynccontextmanager
-async def serve() -> AsyncIterator[Served]:
-    """Runs the services within the block, with the default settings whatever is configured here."""
-    async with App(_service).serve(settings=Settings()) as client, App(_fan).serve(settings=Settings()) as other:
+async def serve(*others: Service) -> AsyncIterator[Served]:
+    """Runs the services within the block, with the default settings whatever is configured here.
+
+    :param others: what is served beside :attr:`Served.invoke` and :attr:`Served.emit`, in the same application.
+    """
+    async with (
+        App(_service, *others).serve(settings=Settings()) as client,
+        App(_fan).serve(settings=Settings()) as other,
+    ):
 
         async def invoke(count: int) -> float:
             return await client.invoke(_invoke_many.using(timeout=_TIMEOUT), count)
