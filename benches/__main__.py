@@ -24,10 +24,10 @@ from time import monotonic
 from purista_fast.bench import report as device
 from purista_fast.bench import suite
 
-from . import chart, dispatch, envelope, footprint, mqtt, page, report, scale, topic_memory, topics
+from . import chart, dispatch, envelope, footprint, mqtt, others, page, report, scale, topic_memory, topics
 from .harness import Result, Skipped, Wanted
 
-MODULES = (dispatch, scale, envelope, topics, topic_memory, mqtt, footprint)
+MODULES = (dispatch, others, scale, envelope, topics, topic_memory, mqtt, footprint)
 """In the order of the table."""
 
 
