@@ -22,7 +22,9 @@ __all__ = [
     "LocalCommand",
     "Message",
     "Outlet",
+    "PacketReader",
     "Pending",
+    "Publish",
     "Serve",
     "Shortcuts",
     "Tally",
@@ -38,6 +40,8 @@ __all__ = [
     "message_topic",
     "new_id",
     "new_traceparent",
+    "pack_properties",
+    "pack_publish",
     "reseed",
     "response_filter",
     "short_info_filter",
@@ -561,6 +565,60 @@ class Pending:
 
     def __len__(self) -> int: ...
 
+@final
+class PacketReader:
+    r"""Finds the MQTT 5 packets in what a connection brings.
+
+    What is larger than ``max_packet`` bytes ends the connection. Of a message whose properties or payload are larger,
+    or that has more user properties, nothing is kept but topic and packet id.
+
+    >>> from purista_fast._core import PacketReader
+    >>> reader = PacketReader(max_packet=1000, max_payload=100, max_properties=100, max_user_properties=10)
+    >>> reader.feed(bytes.fromhex("40020007 d000 3006"))
+    [(7, 0), b'\xd0\x00']
+    >>> [(publish.topic, publish.payload) for publish in reader.feed(bytes.fromhex("000174007879"))]
+    [('t', b'xy')]
+    """
+
+    def __new__(
+        cls, *, max_packet: int, max_payload: int, max_properties: int, max_user_properties: int
+    ) -> PacketReader: ...
+    def feed(self, data: bytes) -> list[Publish | tuple[int, int] | bytes | WireError]:
+        """The packets that are complete now, in order: a PUBLISH, packet id and reason code of a PUBACK, the bytes of
+        any other; an error, after which nothing comes, for what is no MQTT 5."""
+
+@final
+class Publish:
+    """A PUBLISH that has arrived."""
+
+    @property
+    def topic(self) -> str | None:
+        """Its topic; ``None`` if that is not UTF-8."""
+    @property
+    def qos(self) -> int:
+        """0 or 1."""
+    @property
+    def dup(self) -> bool:
+        """Whether the broker may have sent it before."""
+    @property
+    def retain(self) -> bool:
+        """Whether the broker had kept it."""
+    @property
+    def mid(self) -> int:
+        """The packet id; 0 with QoS 0."""
+    @property
+    def expiry(self) -> int | None:
+        """For how many more seconds it counts; ``None`` if it does not say."""
+    @property
+    def identifiers(self) -> tuple[int, ...]:
+        """The identifiers of the subscriptions that it arrived for."""
+    @property
+    def payload(self) -> bytes:
+        """What it carries; empty if it is refused."""
+    @property
+    def refusal(self) -> str | None:
+        """Why nobody is to look at it."""
+
 def snake_case(text: str) -> str:
     """What a text becomes as a topic level.
 
@@ -579,6 +637,25 @@ def new_traceparent(parent: str | None = None) -> str:
 
 def reseed() -> None:
     """Seeds the generator of ids anew. Called by itself after a fork."""
+
+def pack_properties(message: Message, expiry: int) -> bytes:
+    """The MQTT properties of a message as they are sent, with their length in front.
+
+    :param expiry: for how long the broker may keep it, in seconds.
+
+    Raises:
+        WireError: A text has control characters or is longer than 65535 bytes.
+    """
+
+def pack_publish(topic: str, mid: int, properties: bytes, payload: bytes, retain: bool) -> bytes:
+    """A PUBLISH of QoS 1.
+
+    :param mid: the packet id.
+    :param properties: packed, with their length in front.
+
+    Raises:
+        WireError: It would be longer than MQTT allows, or the topic cannot be sent.
+    """
 
 def message_topic(message: Mapping[str, Any] | Message, *, prefix: str = "purista", empty: str = "__none__") -> str:
     """The topic of a message; ``empty`` stands for an absent text.

@@ -116,7 +116,8 @@ class Side:
             qos=1,
             mid=mid,
             dup=dup,
-            properties=SimpleNamespace(SubscriptionIdentifier=identifiers),
+            identifiers=tuple(identifiers),
+            refusal=None,
         )
         self.events.arrived(link, arrived)  # type: ignore[arg-type]
         await anyio.wait_all_tasks_blocked()

@@ -76,7 +76,8 @@ class Side:
             qos=1,
             mid=self._mid,
             dup=dup,
-            properties=SimpleNamespace(SubscriptionIdentifier=list(self.events.table.filters.values())),
+            identifiers=tuple(self.events.table.filters.values()),
+            refusal=None,
         )
         self.events.arrived(link, arrived)  # type: ignore[arg-type]
         return self._mid

@@ -7,6 +7,7 @@ pub mod ids;
 pub mod json;
 pub mod message;
 mod message_type;
+pub mod mqtt;
 mod pending;
 mod queue;
 mod router;

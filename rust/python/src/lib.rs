@@ -12,6 +12,7 @@ mod error;
 mod invocation;
 mod mapping;
 mod message;
+mod mqtt;
 mod pending;
 mod serve;
 mod shortcuts;
@@ -42,6 +43,8 @@ mod _core {
     use crate::invocation::{Invocation, LocalCommand};
     #[pymodule_export]
     use crate::message::Message;
+    #[pymodule_export]
+    use crate::mqtt::{pack_properties, pack_publish, PacketReader, Publish};
     #[pymodule_export]
     use crate::pending::Pending;
     #[pymodule_export]

@@ -128,7 +128,7 @@ class Backlog:
 
     def is_waiting(self, name: str) -> bool:
         """Whether an event of this name has to wait for others on disk."""
-        return self._waiting[name] > 0
+        return self._waiting.get(name, 0) > 0
 
     def is_behind(self, row: Row) -> bool:
         """Whether a row that is being written has to wait for others on disk."""

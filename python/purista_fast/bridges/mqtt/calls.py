@@ -14,6 +14,7 @@ from ..deadline import timed_out
 from ..messages import command_message, error_of, timeout_message
 from .properties import event_expiry
 from .publisher import Outgoing, Publisher
+from .signal import Signal
 
 __all__ = ("Calls",)
 
@@ -100,7 +101,7 @@ class _Call:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.done = anyio.Event()
+        self.done = Signal()
         self.data = b""
         self.error: ServiceError | None = None
 

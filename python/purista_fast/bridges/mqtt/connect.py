@@ -36,6 +36,7 @@ class Connect:
         self.client_id = client_id
         self.clean_start = clean_start
         self.keep_alive = keep_alive
+        self.max_packet_size = max_packet_size
         self.max_payload_size = max_payload_size
         self.will = will
         self.properties = connect_properties(

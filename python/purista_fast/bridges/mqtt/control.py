@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from paho.mqtt.client import MQTTMessage
-
-from ..._core import Message, response_filter
+from ..._core import Message, Publish, response_filter
 from ..workers import Workers
 from .calls import Calls
 from .intake import Intake, topic_of
 from .link import Link, LinkLost, Refused
 from .outbox import Outbox
-from .properties import identifiers
 from .publisher import Publisher
 from .rivals import Rivals
 from .serving import Serving
@@ -109,17 +106,17 @@ class Control:
             except (LinkLost, Refused):
                 return
 
-    def arrived(self, link: Link, arrived: MQTTMessage) -> None:
+    def arrived(self, link: Link, arrived: Publish) -> None:
         """A message has come on the control session."""
         if arrived.qos:
             link.acknowledge(arrived.mid)
         if arrived.retain and self._outbox is not None and arrived.topic == self._outbox.marker.topic:
-            self._outbox.marker.arrived(bytes(arrived.payload))
+            self._outbox.marker.arrived(arrived.payload)
             return
         message = self._intake.read(arrived)
         if message is None:
             return
-        numbers = set(identifiers(arrived.properties))
+        numbers = set(arrived.identifiers)
         own = self._own
         if any(own.find(number) is not None for number in numbers):
             self._own_message(message, arrived)
@@ -128,7 +125,7 @@ class Control:
                 if interest.wants(message):
                     self._workers.dispatcher.deliver([interest.queue], message)
 
-    def _own_message(self, message: Message, arrived: MQTTMessage) -> None:
+    def _own_message(self, message: Message, arrived: Publish) -> None:
         """A command, or something for this instance."""
         kind, receiver = message.message_type, message.receiver
         if kind == "command":

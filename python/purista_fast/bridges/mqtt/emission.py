@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-import anyio
-
 from ..._core import Message
 from ...config import OutboxSettings
 from ...errors import UnhandledError
@@ -14,6 +12,7 @@ from ...policy import Keeping, Overflow
 from ...storage.clock import Moment
 from ...storage.outbox import Row
 from .publisher import Outgoing
+from .signal import Signal
 
 __all__ = ("Event", "FullError")
 
@@ -41,7 +40,7 @@ class Event(Outgoing):
         expiry: Callable[[], int],
     ) -> None:
         super().__init__(message, prefix, expiry, again=True)
-        self.confirmed = anyio.Event()
+        self.confirmed = Signal()
         """Set once it is with the broker, on disk, or given up."""
         self.failure: UnhandledError | None = None
         self.is_alone = False

@@ -7,15 +7,13 @@ import time
 from collections import deque
 
 import anyio
-from paho.mqtt.client import MQTTMessage
 
-from ..._core import Message
+from ..._core import Message, Publish
 from ...storage.dead_letters import DeadLetter
 from .graveyard import Graveyard, letter_of
 from .intake import Intake, topic_of
 from .lanes import Delivery
 from .link import Link
-from .properties import identifiers
 from .spool import Spool
 from .state import State, Subscribed
 from .subscriptions import Interest, Table
@@ -104,14 +102,14 @@ class Events:
             self._stored = Subscribed(dict(wanted), {})
             self._state.save(wanted, {})
 
-    def arrived(self, link: Link, arrived: MQTTMessage) -> None:
+    def arrived(self, link: Link, arrived: Publish) -> None:
         """A message has come on the events session."""
         if self.is_draining:
             return  # not acknowledged, so the broker keeps it
         # What waited for this session comes before :meth:`up` has run.
         self._switch(link)
         message = self._intake.read(arrived)
-        key = None if message is None or message.id is None else (message.id, arrived.topic)
+        key = None if message is None or message.id is None else (message.id, topic_of(arrived))
         if self._is_under_way(link, arrived, key):
             return
         delivery = Delivery(link, arrived.mid, key, time.monotonic())
@@ -165,7 +163,7 @@ class Events:
         self._arrived.clear()
         self._link = link
 
-    def _is_under_way(self, link: Link, arrived: MQTTMessage, key: tuple[str, str] | None) -> bool:
+    def _is_under_way(self, link: Link, arrived: Publish, key: tuple[str, str] | None) -> bool:
         """Whether the message came on an earlier connection and is, or was, handled here; then it is not run again,
         but acknowledged on this connection once it is done."""
         found = self._under_way.get(key) if key is not None and arrived.dup else None
@@ -178,10 +176,10 @@ class Events:
         self._acknowledge()
         return True
 
-    def _deliver(self, delivery: Delivery, message: Message, arrived: MQTTMessage) -> None:
+    def _deliver(self, delivery: Delivery, message: Message, arrived: Publish) -> None:
         interests: dict[int, Interest] = {}
         known = False
-        for number in identifiers(arrived.properties):
+        for number in arrived.identifiers:
             found = self.table.find(number)
             known = known or found is not None
             interests.update({interest.queue: interest for interest in found or () if interest.wants(message)})
@@ -196,13 +194,13 @@ class Events:
         for interest in interests.values():
             # Of QoS 0 nothing is acknowledged, and nothing comes again.
             whole = delivery if arrived.qos else None
-            if not self.spool.arrive(interest, message, whole, again=bool(arrived.dup)):
+            if not self.spool.arrive(interest, message, whole, again=arrived.dup):
                 self._intake.reject("no room", topic_of(arrived), "the queue is full, and QoS 0 waits for nobody")
 
-    def _bury_unknown(self, delivery: Delivery, message: Message, arrived: MQTTMessage) -> None:
+    def _bury_unknown(self, delivery: Delivery, message: Message, arrived: Publish) -> None:
         """Makes a dead letter of a message that waited for a subscription which the code has no more."""
         self.unknown += 1
-        error = f"nobody here subscribes {list(identifiers(arrived.properties))} any more"
+        error = f"nobody here subscribes {list(arrived.identifiers)} any more"
         delivery.open = 1
         self._unburied[delivery] = letter_of("unknown", topic_of(arrived), message, 0, error)
         self._bury(delivery)

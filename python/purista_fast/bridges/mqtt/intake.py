@@ -6,10 +6,8 @@ import logging
 import time
 from collections import Counter
 
-from paho.mqtt.client import MQTTMessage
-
-from ..._core import Message, WireError, decode
-from .limits import MOST_HEADER_BYTES, Refusal
+from ..._core import Message, Publish, WireError, decode
+from .limits import MOST_HEADER_BYTES
 
 __all__ = ("Intake",)
 
@@ -33,11 +31,11 @@ class Intake:
         self._logged = 0
         self._silent = 0
 
-    def read(self, arrived: MQTTMessage) -> Message | None:
+    def read(self, arrived: Publish) -> Message | None:
         """The message in a PUBLISH; ``None``, counted and reported, if it is none or not that of its topic."""
         topic, data = topic_of(arrived), arrived.payload
-        if isinstance(data, Refusal):
-            self.reject(data.reason, topic, "nobody looks at it")
+        if arrived.refusal is not None:
+            self.reject(arrived.refusal, topic, "nobody looks at it")
             return None
         try:
             message = decode(data)
@@ -68,9 +66,6 @@ class Intake:
             self._silent += 1
 
 
-def topic_of(arrived: MQTTMessage) -> str:
+def topic_of(arrived: Publish) -> str:
     """The topic, or a text that says why there is none."""
-    try:
-        return str(arrived.topic)
-    except UnicodeDecodeError:
-        return "(not UTF-8)"
+    return "(not UTF-8)" if arrived.topic is None else arrived.topic

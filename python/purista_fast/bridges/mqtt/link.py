@@ -1,29 +1,30 @@
-"""One connection to the broker: paho's protocol, driven from the event loop."""
+"""One connection to the broker: PUBLISH and PUBACK handled here, the rest by paho, all driven from the event loop."""
 
 from __future__ import annotations
 
-import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from struct import Struct
+from typing import Any
 
 import anyio
 import anyio.lowlevel
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ..._core import PacketReader, Publish, WireError, pack_publish
 from .connect import Connect
-from .limits import trim
-from .properties import PublishProperties, disconnect_properties, subscribe_properties
-from .sockets import BufferedSocket
+from .handshake import Handshake
+from .limits import MOST_PROPERTY_BYTES, MOST_USER_PROPERTIES
+from .outflow import Outflow
+from .properties import disconnect_properties, subscribe_properties
+from .sockets import QuickSocket, make_source
 
 __all__ = ("Link", "LinkLost", "Refused")
 
 _BURST = 64
-"""How many times a reader reads before others have their turn."""
+"""How many packets are handled before others have their turn."""
 _NEEDED = {
     "MaximumQoS": "QoS 1",
     "WildcardSubscriptionAvailable": "wildcards in subscriptions",
@@ -33,6 +34,9 @@ _NEEDED = {
 """What a CONNACK can deny that we cannot do without."""
 _PATIENCE = 2.0
 """How long a DISCONNECT may take to leave, in seconds."""
+_PING = b"\xc0\x00"
+_LAST_MID = 65_535
+_pack_puback = Struct("!BBH").pack
 
 
 class LinkLost(Exception):  # noqa: N818 - an event more than an error
@@ -47,35 +51,6 @@ class Refused(Exception):  # noqa: N818 - as above
         self.code = code
 
 
-class _Client(paho.Client):
-    """paho on a socket that is open already."""
-
-    ready: BufferedSocket
-    max_payload: int
-    payload: bytes | None = None
-    """That of the PUBLISH that is being handled."""
-
-    def _handle_publish(self) -> MQTTErrorCode:
-        # paho copies all that follows for each property, the payload included, and makes objects of ten thousand.
-        found: dict[str, Any] = self._in_packet  # type: ignore[assignment] # a dictionary of several types
-        # paho keeps QoS 2, which nobody has asked for, for later.
-        if found["command"] & 0x06 != 0x04:
-            with contextlib.suppress(IndexError):  # paho refuses it
-                found["packet"], self.payload = trim(found["command"], found["packet"], self.max_payload)
-        try:
-            return super()._handle_publish()
-        finally:
-            self.payload = None
-
-    def _create_socket(self) -> Any:
-        return self.ready
-
-    def beat(self) -> None:
-        """Tells the broker that we live, and expects no answer."""
-        self._send_pingreq()
-        self._ping_t = 0.0
-
-
 class _Reply:
     """What a SUBSCRIBE or an UNSUBSCRIBE waits for."""
 
@@ -87,7 +62,7 @@ class _Reply:
 
 
 class Link:
-    """One connection, with a paho client of its own.
+    """One connection.
 
     It sends its CONNECT when it is made; :meth:`run` must be running for anything to come of it.
 
@@ -96,12 +71,14 @@ class Link:
 
     def __init__(
         self,
-        sock: BufferedSocket,
+        sock: QuickSocket,
         connect: Connect,
         username: str | None,
         password: str | None,
-        on_message: Callable[[Link, paho.MQTTMessage], None],
+        on_message: Callable[[Link, Publish], None],
     ) -> None:
+        self.is_up = True
+        """Whether it can be used."""
         self.lost = anyio.Event()
         self.reason = ""
         """Why it was lost."""
@@ -124,51 +101,39 @@ class Link:
         self._on_message = on_message
         self._connack = anyio.Event()
         self._refusal: Refused | None = None
-        self._stalled = anyio.Event()
         self._may_read = anyio.Event()
         self._may_read.set()
+        self._is_leaving = False
         self._replies: dict[int, _Reply] = {}
-        self._client = client = _Client(
-            CallbackAPIVersion.VERSION2,
-            connect.client_id,
-            protocol=paho.MQTTv5,
-            manual_ack=True,
-            reconnect_on_failure=False,
+        self._published: set[int] = set()
+        """The packet ids of what is not acknowledged."""
+        self._last_mid = 0
+        self._received_at = self._pinged_at = time.monotonic()
+        self._reader = PacketReader(
+            max_packet=connect.max_packet_size,
+            max_payload=connect.max_payload_size,
+            max_properties=MOST_PROPERTY_BYTES,
+            max_user_properties=MOST_USER_PROPERTIES,
         )
-        client.ready = sock
-        client.max_payload = connect.max_payload_size
-        # The send window is ours: paho must hold nothing back.
-        client.max_inflight_messages_set(0)
-        client.username_pw_set(username, password)
-        if connect.will is not None:
-            will = connect.will
-            client.will_set(will.topic, will.payload, qos=1, properties=will.properties)
-        client.on_connect = self._connected
-        client.on_disconnect = self._disconnected
-        client.on_message = self._arrived
-        client.on_publish = lambda _client, _data, mid, code, _properties: self.on_acknowledged(mid, code.value)
-        client.on_subscribe = self._replied
-        client.on_unsubscribe = self._replied
-        client.on_socket_close = lambda _client, _data, _socket: anyio.notify_closing(sock.raw)
-        # Host and port are for paho's checks only.
-        client.connect(
-            "broker",
-            1,
-            keepalive=connect.keep_alive,
-            clean_start=connect.clean_start,
-            properties=connect.properties,
-        )
-        self._note_stall()
-
-    @property
-    def is_up(self) -> bool:
-        """Whether it can be used."""
-        return not self.lost.is_set()
+        self._outflow = Outflow(sock, self._lose)
+        callbacks: dict[str, Callable[..., None]] = {
+            "on_connect": self._connected,
+            "on_disconnect": self._disconnected,
+            "on_subscribe": self._replied,
+            "on_unsubscribe": self._replied,
+        }
+        try:
+            self._client = Handshake(connect, username, password, self._outflow.put, self._next_mid, callbacks)
+        except BaseException:
+            self._outflow.close()
+            raise
+        # Last: whatever fails above leaves nobody who watches a socket that will be closed.
+        self._source = make_source(sock)
 
     async def run(self) -> None:
         """Reads, writes and keeps alive until the connection is lost."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._write)
+            tasks.start_soon(self._outflow.keep_going)
             tasks.start_soon(self._keep_alive)
             await self._read()
             tasks.cancel_scope.cancel()
@@ -185,26 +150,23 @@ class Link:
         if not self.is_up:
             raise LinkLost(self.reason)
 
-    def publish(self, topic: str, payload: bytes, properties: PublishProperties | None, *, retain: bool = False) -> int:
+    def publish(self, topic: str, payload: bytes, properties: bytes, *, retain: bool = False) -> int:
         """Sends a PUBLISH of QoS 1 and returns its packet id.
 
+        :param properties: packed.
         :raises LinkLost: if the connection has ended.
         """
-        while True:
-            info = self._client.publish(topic, payload, qos=1, retain=retain, properties=cast(Properties, properties))
-            # The packet ids went once round, and this one is in use still.
-            if info.rc != MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-                break
-        if not self.is_up or info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+        if not self.is_up:
             raise LinkLost(self.reason)
-        self._note_stall()
-        return info.mid
+        mid = self._next_mid()
+        self._outflow.put(pack_publish(topic, mid, properties, payload, retain))
+        self._published.add(mid)
+        return mid
 
     def acknowledge(self, mid: int) -> None:
         """Sends the PUBACK of a message that arrived; nothing if the connection has ended."""
         if self.is_up:
-            self._client.ack(mid, 1)
-            self._note_stall()
+            self._outflow.put(_pack_puback(0x40, 2, mid))
 
     def pause(self) -> None:
         """Reads nothing more until :meth:`resume`: what the broker sends stays in its socket, and then with it.
@@ -216,7 +178,8 @@ class Link:
 
     def resume(self) -> None:
         """Reads on."""
-        self._may_read.set()
+        if not self._may_read.is_set():
+            self._may_read.set()
 
     async def subscribe(self, filters: Iterable[tuple[str, int]]) -> None:
         """Subscribes to filters with their identifiers, QoS 1, and waits until the broker has agreed.
@@ -229,7 +192,6 @@ class Link:
         for text, identifier in filters:
             _, mid = self._client.subscribe([(text, options)], properties=subscribe_properties(identifier))
             sent.append((text, self._expect(mid)))
-        self._note_stall()
         for text, reply in sent:
             await self._await(reply, f"the subscription to {text!r}")
 
@@ -243,7 +205,6 @@ class Link:
         for text in filters:
             _, mid = self._client.unsubscribe(text)
             sent.append((text, self._expect(mid)))
-        self._note_stall()
         for text, reply in sent:
             await self._await(reply, f"the end of the subscription to {text!r}")
 
@@ -258,28 +219,25 @@ class Link:
         options = SubscribeOptions(qos=0, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
         _, mid = self._client.subscribe([(topic, options)])
         reply = self._expect(mid)
-        self._note_stall()
         await self._await(reply, f"the subscription to {topic!r}")
         await self.unsubscribe([topic])
 
     async def disconnect(self, session_expiry: int) -> None:
         """Says good-bye, so that the broker publishes no will, and closes."""
         if self.is_up:
+            self._is_leaving = True
             self._client.disconnect(properties=disconnect_properties(session_expiry))
-            self._note_stall()
             with anyio.move_on_after(_PATIENCE):
-                await self.lost.wait()
+                await self._outflow.emptied()
         self.close("closed by this side")
 
     def close(self, reason: str) -> None:
         """Closes the connection without a word."""
         self._lose(reason)
-        with contextlib.suppress(OSError):  # what is closed already cannot be told that it will be
-            if self._socket.fileno() >= 0:
-                anyio.notify_closing(self._socket.raw)
+        self._outflow.close()
+        if self._socket.raw.fileno() >= 0:
+            anyio.notify_closing(self._socket.raw)
         self._socket.close()
-        # paho would close it once more when it is collected, perhaps after the loop has ended.
-        self._client.on_socket_close = None
 
     # --- paho's callbacks
 
@@ -297,14 +255,11 @@ class Link:
         self._connack.set()
 
     def _disconnected(self, _client: object, _data: object, flags: Any, code: ReasonCode, _properties: object) -> None:
+        if self._is_leaving:
+            return  # the DISCONNECT is on its way, and then the connection is closed
         by_broker = flags.is_disconnect_packet_from_server
         self.code = code.value if by_broker else 0
         self._lose(f"the broker closed it: {code}" if by_broker else "the connection broke")
-
-    def _arrived(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        if self._client.payload is not None:
-            message.payload = self._client.payload
-        self._on_message(self, message)
 
     def _replied(self, _client: object, _data: object, mid: int, codes: list[ReasonCode], _properties: object) -> None:
         reply = self._replies.pop(mid, None)
@@ -315,56 +270,77 @@ class Link:
     # --- the loop
 
     async def _read(self) -> None:
-        client, sock = self._client, self._socket
-        with contextlib.suppress(anyio.ClosedResourceError, OSError):  # closed while it was waited for
+        waiting: deque[Publish | tuple[int, int] | bytes | WireError] = deque()
+        reason = "the connection broke"
+        try:
             while self.is_up:
                 if not self._may_read.is_set():
                     await self._may_read.wait()
-                elif sock.pending():
+                elif waiting:
                     await anyio.lowlevel.checkpoint()
                 else:
-                    await anyio.wait_readable(sock.raw)
-                if self.lost.is_set():
-                    break
-                for _ in range(_BURST):
-                    client.loop_read()
-                    if self.lost.is_set() or not sock.pending() or not self._may_read.is_set():
+                    data = await self._source.receive()
+                    if not data:
                         break
-                self._flush()
-        self.close("the connection broke")
+                    self._received_at = time.monotonic()
+                    waiting.extend(self._reader.feed(data))
+                self._outflow.hold()
+                try:
+                    self._handle(waiting)
+                finally:
+                    self._outflow.release()
+        except (anyio.ClosedResourceError, OSError) as error:  # broken, or closed while it was waited for
+            reason = str(error) or reason
+        self.close(reason)
 
-    async def _write(self) -> None:
-        with contextlib.suppress(anyio.ClosedResourceError, OSError):
-            while True:
-                await self._stalled.wait()
-                self._stalled = anyio.Event()
-                while self.is_up and self._client.want_write():
-                    await anyio.wait_writable(self._socket.raw)
-                    self._client.loop_write()
+    def _handle(self, packets: deque[Publish | tuple[int, int] | bytes | WireError]) -> None:
+        for _ in range(_BURST):
+            if self._is_leaving:
+                packets.clear()
+            if not packets or not self.is_up or not self._may_read.is_set():
+                return
+            packet = packets.popleft()
+            if isinstance(packet, Publish):
+                self._on_message(self, packet)
+            elif isinstance(packet, tuple):
+                mid, code = packet
+                if mid in self._published:
+                    self._published.discard(mid)
+                    self.on_acknowledged(mid, code)
+            elif isinstance(packet, bytes):
+                self._client.take(packet)
+            else:
+                self._lose(f"what came was not understood: {packet}")
 
     async def _keep_alive(self) -> None:
         await self._connack.wait()
         while self.is_up:
-            await anyio.sleep(min(self._client.keepalive / 4, 5))
-            if self._may_read.is_set():
-                self._client.loop_misc()
-            else:
-                self._client.beat()  # the answer to a ping would not be read
-            self._note_stall()
+            keep_alive = self._client.keepalive
+            await anyio.sleep(min(keep_alive / 4, 5))
+            now = time.monotonic()
+            if not self._may_read.is_set():
+                self._received_at = now  # the answer to a ping would not be read
+                self._outflow.put(_PING)
+            elif self._pinged_at > self._received_at:
+                if now - self._pinged_at >= keep_alive:
+                    self._lose(f"the broker has not answered for {keep_alive} s")
+            elif now - min(self._outflow.sent_at, self._received_at) >= keep_alive:
+                self._pinged_at = now
+                self._outflow.put(_PING)
 
-    def _flush(self) -> None:
-        """Sends what callbacks have queued."""
-        if self.is_up and self._client.want_write():
-            self._client.loop_write()
-            self._note_stall()
-
-    def _note_stall(self) -> None:
-        if self._client.want_write():
-            self._stalled.set()
+    def _next_mid(self) -> int:
+        """A packet id that is not in use."""
+        mid = self._last_mid
+        while True:
+            mid = mid + 1 if mid < _LAST_MID else 1
+            if mid not in self._published and mid not in self._replies:
+                self._last_mid = mid
+                return mid
 
     def _lose(self, reason: str) -> None:
-        if self.lost.is_set():
+        if not self.is_up:
             return
+        self.is_up = False
         self.reason = self.reason or reason
         self.lost_at = time.monotonic()
         self.lost.set()
@@ -373,6 +349,7 @@ class Link:
         for reply in self._replies.values():
             reply.event.set()
         self._replies.clear()
+        self._source.close()
 
     def _expect(self, mid: int | None) -> _Reply:
         if mid is None or not self.is_up:

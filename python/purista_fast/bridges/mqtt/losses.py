@@ -41,6 +41,8 @@ class Losses:
         self._database = database
         self._room = room
         self._max_age = max_age
+        self.longest_expiry = whole_seconds(max_age)
+        """How long the broker may keep an event that is emitted now, in seconds."""
         self._logged: dict[str, float] = {}
         self._swept = float("-inf")
 

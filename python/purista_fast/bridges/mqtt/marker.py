@@ -13,7 +13,6 @@ from collections.abc import Callable
 import msgspec
 
 from .link import Link, Refused
-from .properties import PublishProperties
 from .publisher import Outgoing, Publisher
 
 __all__ = ("Marker",)
@@ -37,14 +36,14 @@ class _Note(Outgoing):
     def __init__(self, topic: str, seq: int, payload: bytes, *, retain: bool) -> None:
         self.topic, self.payload, self.seq = topic, payload, seq
         self.retain = retain
-        self.again = self.gone = self.sent = False
+        self.again = self.gone = self.sent = self.is_fresh = False
         self.code, self.size = -1, 0
         self.room = self.settled = self.on_settled = None
         self.at = time.monotonic()
 
-    def properties(self) -> PublishProperties:
+    def properties(self) -> bytes:
         """An empty set."""
-        return PublishProperties.none()
+        return b"\0"
 
 
 class Marker:

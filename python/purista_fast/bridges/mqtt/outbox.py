@@ -27,6 +27,7 @@ from .marker import Marker
 from .publisher import BUSY, Outgoing, Publisher
 from .room import Room
 from .settling import Settling
+from .signal import Signal
 
 __all__ = ("Outbox",)
 
@@ -151,12 +152,11 @@ class Outbox:
         event = self._event(message, keeping)
         self._begin(event)
         try:
-            with anyio.fail_after(self._emit_timeout):
-                await event.confirmed.wait()
+            await event.confirmed.wait(self._emit_timeout)
             while isinstance(event.failure, FullError) and event.overflow == "block":
                 if not await self._room.wait(event.row.size, timeout):
                     break
-                event.failure, event.confirmed = None, anyio.Event()
+                event.failure, event.confirmed = None, Signal()
                 self._insert(event)
                 await event.confirmed.wait()
         except TimeoutError:
@@ -209,12 +209,13 @@ class Outbox:
     def _event(self, message: Message, keeping: Keeping) -> Event:
         since = self._database.clock.now()
         event = Event(message, self._prefix, keeping, self._settings, since, self._losses.expiry(since))
+        event.pack(self._losses.longest_expiry)
         self._publisher.check_size(event)
         return event
 
     def _begin(self, event: Event) -> None:
         row = event.row
-        if row.hold or (row.ordered and (self.backlog.is_waiting(row.name) or self._making_room[row.name])):
+        if row.hold or (row.ordered and (self.backlog.is_waiting(row.name) or self._making_room.get(row.name))):
             # What is older and in memory comes first on disk as well, here and below.
             self._spill([older for older in self._sent if older.row.name == row.name])
             self._write(event)
@@ -281,7 +282,7 @@ class Outbox:
             self._write(event)
 
     def _write(self, event: Event) -> None:
-        row = event.row
+        row, event.is_fresh = event.row, False
         waits = self._making_room[row.name] or (event.overflow == "block" and self._room.is_awaited)
         if waits or not self._room.has(row.size):
             self._make_room(event)

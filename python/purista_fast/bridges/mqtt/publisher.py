@@ -9,11 +9,10 @@ from typing import Any
 
 import anyio
 
-from ..._core import Message, WireError, encode
+from ..._core import Message, WireError, encode, pack_properties
 from ...errors import StatusCode, UnhandledError
 from .limits import MOST_PROPERTY_BYTES
 from .link import Link, LinkLost
-from .properties import PublishProperties
 
 __all__ = ("BUSY", "NOBODY", "Outgoing", "Publisher")
 
@@ -45,11 +44,13 @@ class Outgoing:
     """
 
     __slots__ = (
+        "_expiry",
         "_properties",
         "again",
         "code",
         "expiry",
         "gone",
+        "is_fresh",
         "message",
         "on_settled",
         "payload",
@@ -70,7 +71,10 @@ class Outgoing:
         self.expiry = expiry
         self.again = again
         self.retain = False
-        self._properties: PublishProperties | None = None
+        self._properties = b""
+        self._expiry = 0
+        self.is_fresh = False
+        """Whether its properties were packed just now."""
         self.size = 0
         """Of its packet, in bytes, once that has been looked at."""
         self.gone = False
@@ -89,18 +93,26 @@ class Outgoing:
         except WireError as error:
             raise UnhandledError(StatusCode.BAD_REQUEST, f"the message cannot travel by MQTT: {error}") from error
 
-    def properties(self) -> PublishProperties:
-        """Its properties as of now.
+    def properties(self) -> bytes:
+        """Its properties as of now, packed.
 
         :raises UnhandledError: 400 for a text that MQTT does not carry.
         """
-        expiry = self.expiry()
-        if self._properties is not None and self._properties.expiry == expiry:
+        return self._properties if self.is_fresh else self.pack(self.expiry())
+
+    def pack(self, expiry: int) -> bytes:
+        """Its properties if they were packed now.
+
+        :param expiry: in seconds.
+        :raises UnhandledError: as :meth:`properties`.
+        """
+        if self._properties and self._expiry == expiry:
             return self._properties
         try:
-            self._properties = PublishProperties(self.message, expiry)
+            self._properties, self._expiry = pack_properties(self.message, expiry), expiry
+            self.is_fresh = True
             return self._properties
-        except ValueError as error:
+        except WireError as error:
             raise UnhandledError(StatusCode.BAD_REQUEST, f"the message cannot travel by MQTT: {error}") from error
 
     def error(self) -> UnhandledError | None:
@@ -123,7 +135,7 @@ class Publisher:
         self.published = 0
         self.no_matching_subscribers = 0
         self.refused = 0
-        self._largest = max_packet_size
+        self._largest = self._largest_now = max_packet_size
         self._largest_payload = max_payload_size
         self._where = where
         self._limit = _WINDOW
@@ -170,6 +182,7 @@ class Publisher:
                 self._unsent[entry] = None
                 self._unsent.move_to_end(entry, last=False)
         self._limit = max(1, min(_WINDOW, link.receive_maximum))
+        self._largest_now = min(self._largest, link.maximum_packet_size)
         self._link = link
         link.on_acknowledged = self._acknowledged
         self._fill()
@@ -195,7 +208,7 @@ class Publisher:
                 )
             # The fixed header, the packet id and two length fields have 9 bytes together.
             entry.size = len(entry.payload) + len(entry.topic.encode()) + properties + 9
-        limit, size = self._limit_of_packets, entry.size
+        limit, size = self._largest_now, entry.size
         if size > limit:
             raise UnhandledError(
                 StatusCode.PAYLOAD_TOO_LARGE,
@@ -209,8 +222,10 @@ class Publisher:
         :raises UnhandledError: 400 or 413 if it cannot be sent at all.
         """
         self.check_size(entry)
-        self._waiting[entry] = None
-        self._fill()
+        if self._waiting or self._unsent or self._link is None or not self._send(self._link, entry):
+            self._waiting[entry] = None
+            self._fill()
+        entry.is_fresh = False  # one that has to wait has a shorter expiry then
 
     def is_waiting(self, entry: Outgoing) -> bool:
         """Whether a message has no place in the window yet."""
@@ -311,24 +326,32 @@ class Publisher:
             return
         while unsent and link.is_up and len(in_flight) < self._limit:
             entry, _ = unsent.popitem(last=False)
-            if entry.size > self._limit_of_packets:
+            if entry.size > self._largest_now:
                 # It was meant for a broker that took more; this one would close the connection.
                 self._settle(entry, _TOO_LARGE)
-                continue
-            try:
-                mid = link.publish(entry.topic, entry.payload, entry.properties(), retain=entry.retain)
-            except LinkLost:
+            elif not self._send(link, entry):
                 unsent[entry] = None
                 unsent.move_to_end(entry, last=False)
                 return
-            entry.sent = True
-            in_flight[mid] = entry
+
+    def _send(self, link: Link, entry: Outgoing) -> bool:
+        """Sends a message, if there is room in the window, and a connection."""
+        if len(self._in_flight) >= self._limit:
+            return False
+        try:
+            mid = link.publish(entry.topic, entry.payload, entry.properties(), retain=entry.retain)
+        except LinkLost:
+            return False
+        entry.sent = True
+        self._in_flight[mid] = entry
+        return True
 
     def _acknowledged(self, mid: int, code: int) -> None:
         entry = self._in_flight.pop(mid, None)
         if entry is not None:
             self._settle(entry, code)
-        self._fill()
+        if self._waiting or self._unsent:
+            self._fill()
 
     def _settle(self, entry: Outgoing, code: int) -> None:
         entry.code = code
@@ -341,7 +364,3 @@ class Publisher:
             entry.settled.set()
         if entry.on_settled is not None:
             entry.on_settled(entry)
-
-    @property
-    def _limit_of_packets(self) -> int:
-        return min(self._largest, self._link.maximum_packet_size) if self._link else self._largest

@@ -6,14 +6,22 @@ import logging
 
 import anyio
 import msgspec
-from paho.mqtt.client import MQTTMessage
 
-from ..._core import Address, Message, WireError, decode, encode, new_id, subscription_filter
+from ..._core import (
+    Address,
+    Message,
+    Publish,
+    WireError,
+    decode,
+    encode,
+    new_id,
+    pack_properties,
+    subscription_filter,
+)
 from ...errors import BridgeError, ConfigError
 from .broker import Broker
 from .connect import Connect
 from .link import Link, LinkLost, Refused
-from .properties import PublishProperties
 from .sockets import open_socket
 from .token import TokenFailed
 
@@ -103,7 +111,7 @@ class Rivals:
     async def _ask(self) -> bool:
         found = anyio.Event()
 
-        def arrived(link: Link, arrived: MQTTMessage) -> None:
+        def arrived(link: Link, arrived: Publish) -> None:
             if arrived.qos:
                 link.acknowledge(arrived.mid)
             if self._is_proof(arrived):
@@ -134,9 +142,7 @@ class Rivals:
                 with anyio.move_on_after(_PATIENCE):
                     while not found.is_set() and link.is_up:
                         question = self._message(_QUESTION, _Payload(self._process))
-                        link.publish(
-                            question.topic(self._prefix), encode(question), PublishProperties(question, expiry=1)
-                        )
+                        link.publish(question.topic(self._prefix), encode(question), pack_properties(question, 1))
                         with anyio.move_on_after(_AGAIN):
                             await found.wait()
                 await link.disconnect(0)
@@ -149,7 +155,7 @@ class Rivals:
             raise failure
         return found.is_set()
 
-    def _is_proof(self, arrived: MQTTMessage) -> bool:
+    def _is_proof(self, arrived: Publish) -> bool:
         """Whether a message is the answer of another process to a question of ours."""
         try:
             message = decode(arrived.payload)

@@ -8,9 +8,8 @@ from collections import OrderedDict
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
-from paho.mqtt.client import MQTTMessage
 
-from ..._core import Address, Message, WireError, command_filter
+from ..._core import Address, Message, Publish, WireError, command_filter
 from ...errors import DefinitionError, ServiceError, StatusCode, UnhandledError
 from ..base import Endpoint, Request
 from ..messages import logger, response_message
@@ -19,7 +18,7 @@ from .emission import Event
 from .intake import Intake, topic_of
 from .limits import MOST_KEY
 from .outbox import Outbox
-from .properties import event_expiry, expiry_of
+from .properties import event_expiry
 from .publisher import Outgoing, Publisher
 
 __all__ = ("Serving",)
@@ -110,7 +109,7 @@ class Serving:
         """Lets commands run in this group from now on."""
         self._tasks = tasks
 
-    def arrived(self, message: Message, arrived: MQTTMessage) -> None:
+    def arrived(self, message: Message, arrived: Publish) -> None:
         """A command has come: runs it, unless it is for others, or came before."""
         receiver = message.receiver
         if receiver is None:  # decoding refuses such a command
@@ -125,8 +124,8 @@ class Serving:
         if max(len(message.sender.instance_id or ""), len(message.correlation_id or "")) > MOST_KEY:
             self._intake.reject("id too long", topic_of(arrived), f"more than {MOST_KEY} characters")
             return
-        remaining = expiry_of(arrived.properties)
-        timeout = self._default_timeout if remaining is None else float(remaining)
+        # PURISTA rounds timeouts down, so that 0 stands for any below a second.
+        timeout = float(arrived.expiry or 0) or self._default_timeout
         deadline = time.monotonic() + timeout
         if self._is_repeated(message, deadline) or self._tasks is None:
             return

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 from anyio.abc import TaskStatus
-from paho.mqtt.client import MQTTMessage
 
+from ..._core import Publish
 from ...errors import BridgeError, ConfigError
 from .broker import Broker
 from .connect import Connect
@@ -58,7 +58,7 @@ class Session:
         *,
         connect_timeout: float,
         on_up: Callable[[Link], Awaitable[None]],
-        on_message: Callable[[Link, MQTTMessage], None],
+        on_message: Callable[[Link, Publish], None],
         on_ready: Callable[[], None] = lambda: None,
         waits: bool = True,
         is_late: bool = False,

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from anyio.abc import TaskGroup
-from paho.mqtt.client import MQTTMessage
 
+from ..._core import Publish
 from ...config import BridgeSettings
 from .broker import Broker
 from .connect import Connect
@@ -130,7 +130,7 @@ class Sessions:
         label: str,
         connect: Connect,
         on_up: Callable[[Link], Awaitable[None]],
-        on_message: Callable[[Link, MQTTMessage], None],
+        on_message: Callable[[Link, Publish], None],
         tasks: TaskGroup,
     ) -> None:
         session = Session(
