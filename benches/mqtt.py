@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -133,7 +134,11 @@ def results(wanted: Wanted) -> Iterator[Result | Skipped]:
 
 
 def _events(lab: _Laboratory) -> Iterator[Result | Skipped]:
-    pairs = {"ours": lab.ours("emitter", "consumer"), "paho": lab.paho("emitter", "consumer")}
+    pairs = {
+        "ours": lab.ours("emitter", "consumer"),
+        "trio": lab.ours("emitter", "consumer", backend="trio"),
+        "paho": lab.paho("emitter", "consumer"),
+    }
     if PYTHON.exists():
         pairs["FastStream"] = lab.faststream("emitter", "consumer")
     for pair in pairs.values():
@@ -141,18 +146,24 @@ def _events(lab: _Laboratory) -> Iterator[Result | Skipped]:
     figures = _rounds({name: pair.cpu_of_events for name, pair in pairs.items()})
     ours, paho = figures["ours"], {"bare paho": figures["paho"]}
     yield compare("D1", "CPU for 10,000 events, QoS 1", ours, paho, Goal(1.3, "at most"), unit="s")
+    yield compare("D1", "the same on trio", figures["trio"], paho, None, unit="s")
     if "FastStream" in pairs:
         peer = {"FastStream": figures["FastStream"]}
         yield compare("D3", "CPU for 10,000 events, QoS 1", ours, peer, Goal(0.5, "at most"), unit="s")
 
 
 def _latency(lab: _Laboratory) -> Iterator[Result]:
-    ours, paho = lab.ours("caller", "server"), lab.paho("caller", "server")
-    for pair in (ours, paho):
+    pairs = {
+        "ours": lab.ours("caller", "server"),
+        "trio": lab.ours("caller", "server", backend="trio"),
+        "paho": lab.paho("caller", "server"),
+    }
+    for pair in pairs.values():
         pair.latency(50)
-    figures = _rounds({"ours": lambda: ours.latency(_CALLS), "paho": lambda: paho.latency(_CALLS)})
+    figures = _rounds({name: partial(pair.latency, _CALLS) for name, pair in pairs.items()})
     peer = {"bare paho": figures["paho"]}
     yield compare("D2", "command round trip, p50", figures["ours"], peer, Goal(1.25, "at most"), unit="ms")
+    yield compare("D2", "the same on trio", figures["trio"], peer, None, unit="ms")
 
 
 def _latency_as_it_comes(lab: _Laboratory) -> Iterator[Result]:
@@ -197,10 +208,10 @@ class _Laboratory:
         self._number = 0
         self._recorded: dict[str, Publish] = {}
 
-    def ours(self, first: str, second: str, *, nodelay: bool = True) -> Pair:
+    def ours(self, first: str, second: str, *, nodelay: bool = True, backend: str = "asyncio") -> Pair:
         """purista-fast at both ends."""
         port = self._broker(nodelay=nodelay)
-        return self._pair(lambda role: self._our_program(role, port), first, second)
+        return self._pair(lambda role: self._our_program(role, port, backend), first, second)
 
     def paho(self, first: str, second: str, *, nodelay: bool = True) -> Pair:
         """Bare paho at both ends, with our packets."""
@@ -241,9 +252,10 @@ class _Laboratory:
         self._stack.callback(one.stop)
         return Pair(one, other)
 
-    def _our_program(self, role: str, port: int) -> Program:
+    def _our_program(self, role: str, port: int, backend: str = "asyncio") -> Program:
         self._number += 1
-        return Program("ours", role=role, port=port, state=str(self._folder / f"state{self._number}"))
+        state = str(self._folder / f"state{self._number}")
+        return Program("ours", role=role, port=port, state=state, backend=backend)
 
     def _record(self) -> None:
         """Has ours send one of each through a tap."""
