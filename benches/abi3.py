@@ -1,20 +1,23 @@
 """``python -m benches.abi3 [A,B,C]``: the extension for every Python (abi3) beside one for this Python alone.
 
-Builds both and runs ``purista-fast bench`` with each, in turns; the median of the rounds counts. It needs cargo, and in
-the Python that runs it what purista-fast needs: to measure another version, run it with that one.
+Builds both, counts the instructions of some sections where valgrind is installed, and runs ``purista-fast bench`` with
+each, in turns; the least of the rounds counts. It needs cargo, and in the Python that runs it what purista-fast needs:
+to measure another version, run it with that one.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
-from statistics import median
+
+from .sections import COUNT
 
 _ROUNDS = 5
 _ROOT = Path(__file__).resolve().parents[1]
@@ -48,21 +51,44 @@ def measure(folder: Path, ids: str) -> dict[tuple[str, str, str], float]:
     return {(found["id"], found["what"], found["unit"]): found["value"] for found in json.loads(done.stdout)["figures"]}
 
 
+def instructions(folder: Path) -> dict[str, float]:
+    """How many instructions each section takes, done once; by name."""
+    out = folder / "callgrind.out"
+    command = ["valgrind", "--tool=callgrind", "--dump-before=getppid", f"--callgrind-out-file={out}", sys.executable]
+    # The same hashes each time: the same ways through dictionaries.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(folder), str(_ROOT))), "PYTHONHASHSEED": "1"}
+    done = subprocess.run(
+        [*command, "-m", "benches.sections"], cwd=folder, env=environment, check=True, capture_output=True, text=True
+    )
+    found = {}
+    for number, name in enumerate(json.loads(done.stdout)):
+        total = re.search(r"^(?:totals|summary): (\d+)", Path(f"{out}.{2 * number + 2}").read_text(), re.MULTILINE)
+        assert total is not None
+        found[name] = int(total[1]) / COUNT
+    return found
+
+
 def main(ids: str) -> None:
     with tempfile.TemporaryDirectory() as place:
         folders = {kind: Path(place) / kind for kind in _KINDS}
         for kind, folder in folders.items():
             print(f"{kind}: {build(kind, folder).stat().st_size / 1024:.0f} KiB")
+        row = "{:<3} {:<42} {:>10} {:>10} {:<3} {:>6}"
+        if shutil.which("valgrind"):
+            counted = {kind: instructions(folder) for kind, folder in folders.items()}
+            print(row.format("", f"Python {sys.version.split()[0]}, instructions", *_KINDS, "", "ratio"))
+            for name, abi3 in counted["abi3"].items():
+                single = counted["single"][name]
+                print(row.format(name[:2], name[3:], f"{abi3:,.0f}", f"{single:,.0f}", "", f"{single / abi3:.3f}"))
         rounds: dict[str, list[dict[tuple[str, str, str], float]]] = {kind: [] for kind in _KINDS}
         order = list(_KINDS)
         for _ in range(_ROUNDS):
             for kind in order:
                 rounds[kind].append(measure(folders[kind], ids))
             order.reverse()
-    row = "{:<3} {:<42} {:>10} {:>10} {:<3} {:>6}"
-    print(row.format("", f"Python {sys.version.split()[0]}, median of {_ROUNDS}", *_KINDS, "", "ratio"))
+    print(row.format("", f"Python {sys.version.split()[0]}, least of {_ROUNDS}", *_KINDS, "", "ratio"))
     for id, what, unit in rounds["abi3"][0]:
-        abi3, single = (median(found[id, what, unit] for found in rounds[kind]) for kind in _KINDS)
+        abi3, single = (min(found[id, what, unit] for found in rounds[kind]) for kind in _KINDS)
         print(row.format(id, what, f"{abi3:.3f}", f"{single:.3f}", unit, f"{single / abi3:.2f}"))
 
 
