@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,8 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-from .sections import COUNT
+from . import instructions
+from .sections import COUNT, NAMES
 
 _ROUNDS = 5
 _ROOT = Path(__file__).resolve().parents[1]
@@ -51,21 +51,10 @@ def measure(folder: Path, ids: str) -> dict[tuple[str, str, str], float]:
     return {(found["id"], found["what"], found["unit"]): found["value"] for found in json.loads(done.stdout)["figures"]}
 
 
-def instructions(folder: Path) -> dict[str, float]:
-    """How many instructions each section takes, done once; by name."""
-    out = folder / "callgrind.out"
-    command = ["valgrind", "--tool=callgrind", "--dump-before=getppid", f"--callgrind-out-file={out}", sys.executable]
-    # The same hashes each time: the same ways through dictionaries.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(folder), str(_ROOT))), "PYTHONHASHSEED": "1"}
-    done = subprocess.run(
-        [*command, "-m", "benches.sections"], cwd=folder, env=environment, check=True, capture_output=True, text=True
-    )
-    found = {}
-    for number, name in enumerate(json.loads(done.stdout)):
-        total = re.search(r"^(?:totals|summary): (\d+)", Path(f"{out}.{2 * number + 2}").read_text(), re.MULTILINE)
-        assert total is not None
-        found[name] = int(total[1]) / COUNT
-    return found
+def counted(folder: Path) -> list[float]:
+    """How many instructions each section takes, done once."""
+    os.environ["PYTHONPATH"] = str(folder)
+    return [total / COUNT for total in instructions.count("benches.sections")]
 
 
 def main(ids: str) -> None:
@@ -74,11 +63,9 @@ def main(ids: str) -> None:
         for kind, folder in folders.items():
             print(f"{kind}: {build(kind, folder).stat().st_size / 1024:.0f} KiB")
         row = "{:<3} {:<42} {:>10} {:>10} {:<3} {:>6}"
-        if shutil.which("valgrind"):
-            counted = {kind: instructions(folder) for kind, folder in folders.items()}
+        if instructions.is_available():
             print(row.format("", f"Python {sys.version.split()[0]}, instructions", *_KINDS, "", "ratio"))
-            for name, abi3 in counted["abi3"].items():
-                single = counted["single"][name]
+            for name, abi3, single in zip(NAMES, *map(counted, folders.values()), strict=True):
                 print(row.format(name[:2], name[3:], f"{abi3:,.0f}", f"{single:,.0f}", "", f"{single / abi3:.3f}"))
         rounds: dict[str, list[dict[tuple[str, str, str], float]]] = {kind: [] for kind in _KINDS}
         order = list(_KINDS)

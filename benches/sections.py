@@ -1,55 +1,58 @@
-"""The work whose instructions ``benches/abi3.py`` counts under callgrind, which dumps at each call of ``getppid``.
-
-Every section is done some times before, and then :data:`COUNT` times between two of these calls. The names of the
-sections are printed at the end, as JSON.
-"""
+"""The work whose instructions ``benches/abi3.py`` counts: each section is done once to warm up, and once counted."""
 
 from __future__ import annotations
 
 import gc
-import json
-import os
 from collections.abc import Awaitable, Callable
+from itertools import cycle
 
 import anyio
 
 from purista_fast.bench import dispatch, envelope, topics
 
+from . import instructions
+
+__all__ = ("COUNT", "NAMES")
+
 COUNT = 400
-_names: list[str] = []
+"""How often the work of a section is done."""
+_SIZES = ("60 B", "1 KiB")
+NAMES = (
+    *(f"{id}, {size}" for size in _SIZES for id in ("B1 decode", "B2 encode")),
+    "C1 match among 1,000 filters",
+    "A1 invoke",
+    "A4 emit and handle",
+)
+"""The sections, in their order."""
+Work = Callable[[int], Awaitable[object]]
 
 
-async def section(name: str, work: Callable[[int], Awaitable[object]]) -> None:
-    await work(COUNT // 4)
-    gc.collect()
-    gc.disable()
-    os.getppid()
-    await work(COUNT)
-    os.getppid()
-    gc.enable()
-    _names.append(name)
-
-
-async def plain(name: str, step: Callable[[], object]) -> None:
+def plain(step: Callable[[], object]) -> Work:
     async def work(count: int) -> None:
         for _ in range(count):
             step()
 
-    await section(name, work)
+    return work
 
 
-async def main() -> None:
-    for name in ("60 B", "1 KiB"):
-        await plain(f"B1 decode, {name}", envelope.reading(envelope.PAYLOADS[name]))
-        await plain(f"B2 encode, {name}", envelope.writing(envelope.PAYLOADS[name]))
+async def program() -> None:
     filters, wanted = topics.filters(12, 1000)
-    tree, names = topics.tree_of(filters), iter(wanted * 2)
-    await plain("C1 match among 1,000 filters", lambda: tree.match(next(names)))
+    tree, names = topics.tree_of(filters), cycle(wanted)
     async with dispatch.serve() as served:
-        await section("A1 invoke", served.invoke)
-        await section("A4 emit and handle", served.emit)
+        sections: list[Work] = []
+        for size in _SIZES:
+            sections += map(plain, (make(envelope.PAYLOADS[size]) for make in (envelope.reading, envelope.writing)))
+        sections += [plain(lambda: tree.match(next(names))), served.invoke, served.emit]
+        for work in sections:
+            await work(COUNT)
+        gc.collect()
+        gc.disable()
+        instructions.begin()
+        instructions.mark()
+        for work in sections:
+            await work(COUNT)
+            instructions.mark()
 
 
 if __name__ == "__main__":
-    anyio.run(main)
-    print(json.dumps(_names))
+    anyio.run(program)
