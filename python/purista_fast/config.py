@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -12,10 +11,10 @@ import msgspec
 
 from .errors import ConfigError
 from .policy import Durability, Overflow, Trust
+from .urls import public_url
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from urllib.parse import SplitResult
 
 __all__ = (
     "AppSettings",
@@ -28,7 +27,6 @@ __all__ = (
     "StorageSettings",
     "fill",
     "load",
-    "public_url",
     "seconds",
 )
 
@@ -259,34 +257,6 @@ def seconds(text: str) -> float | None:
     """
     found = _DURATION.fullmatch(text)
     return float(found[1]) * _UNITS[found[2]] if found else None
-
-
-def public_url(url: str) -> str:
-    """The URL without a password."""
-    # Up to the last "@": a password may hold one, and other characters that should have been written as %40.
-    return re.sub(r"//.*@", "//…@", url, flags=re.DOTALL)
-
-
-def scheme(url: str) -> str:
-    """What ``bridge.url`` begins with; empty if it is no URL.
-
-    >>> scheme("mqtts://broker.example"), scheme("broker.example")
-    ('mqtts', '')
-    """
-    name, colon, _ = url.partition(":")
-    return name.lower() if colon else ""
-
-
-def split(url: str) -> SplitResult:
-    """The parts of ``bridge.url``.
-
-    :raises ConfigError: if it is no URL.
-    """
-    from urllib.parse import urlsplit  # an application on memory:// does without
-
-    with contextlib.suppress(ValueError):  # its text may quote the password, and must not become the context of ours
-        return urlsplit(url)
-    raise ConfigError(f"bridge.url {public_url(url)!r} is no URL: expected scheme://host:port")
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import msgspec
 
 from ._core import Address, __version__
 from .bridges.base import Endpoint, Request
-from .config import Settings, public_url
+from .config import Settings
+from .urls import public_url
 
 if TYPE_CHECKING:
     from .bridges import EventBridge

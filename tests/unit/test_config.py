@@ -9,7 +9,8 @@ import pytest
 from msgspec import Struct
 
 from purista_fast import ConfigError
-from purista_fast.config import BridgeSettings, Settings, StorageSettings, fill, load, public_url
+from purista_fast.config import BridgeSettings, Settings, StorageSettings, fill, load
+from purista_fast.urls import public_url
 
 FILE = """
 [bridge]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..config import Settings, public_url, scheme
+from ..config import Settings
 from ..errors import BridgeError, ConfigError
+from ..urls import public_url, scheme
 from .base import Capability, EventBridge
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from ..config import load, public_url
+from ..config import load
 from ..doctor import Examination, Finding, no_broker
 from ..mosquitto.rights import enabled_services
+from ..urls import public_url
 from . import logs, options
 from .failures import FAILED, NO_BRIDGE
 from .find import find_app

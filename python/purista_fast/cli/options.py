@@ -14,7 +14,8 @@ import msgspec
 
 from ..app import connect
 from ..client import Client
-from ..config import load, public_url
+from ..config import load
+from ..urls import public_url
 from . import logs
 from .find import find_app
 

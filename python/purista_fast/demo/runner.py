@@ -12,9 +12,10 @@ import anyio
 
 from .._core import Message, encode
 from ..client import Client
-from ..config import load, public_url
+from ..config import load
 from ..definition import Event
 from ..errors import ServiceError
+from ..urls import public_url
 from . import app
 from .digest import read_latency
 from .figures import Figures, Summary, process_memory

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, unquote
 
-from ...config import BridgeSettings, public_url, split
+from ...config import BridgeSettings
 from ...errors import ConfigError
+from ...urls import public_url, split
 from .token import Token, ask_token
 
 __all__ = ("Broker",)
