@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benches import __main__ as program
-from benches import chart, peers, report
+from benches import chart, page, peers, report
 from benches.harness import Case, Goal, Result, Skipped, Wanted, compare, run
 from purista_fast.bench import report as device
 from purista_fast.bench.report import Report
@@ -101,8 +101,13 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (report, "FILE", "benches/results.json"),
         (chart, "FILE", "bench.svg"),
         (device, "REFERENCE", "reference.json"),
+        (page, "FILE", "benches/results.json"),
+        (page, "PAGE", "performance.md"),
     ):
         monkeypatch.setattr(module, name, tmp_path / file)
+    (tmp_path / "performance.md").write_text(
+        "# Page\n<!-- written by make bench -->\nold\n<!-- end of what make bench writes -->\nrest\n", "utf-8"
+    )
     monkeypatch.setattr(program.suite, "measure", lambda *_: Report({"cpu": "x"}, {}, [], []))
     return tmp_path
 
@@ -133,6 +138,11 @@ def test_a_whole_run_writes_its_files(
     assert {"purista-fast", "python", "msgspec", "paho-mqtt"} <= set(written["versions"])
     assert (files / "bench.svg").read_text("utf-8").startswith("<svg ")
     assert device.reference() == Report({"cpu": "x"}, {}, [], [])
+    text = (files / "performance.md").read_text("utf-8")
+    assert "old" not in text
+    assert text.startswith("# Page\n<!-- written")
+    assert text.endswith("what make bench writes -->\nrest\n")
+    assert "| F1 | growth | | | not measured: valgrind is missing" in text
     printed = capsys.readouterr().out
     assert "F1  growth" in printed
     assert "1 of 2 goals met\nmissed: A1\nnot measured: F1\n" in printed
