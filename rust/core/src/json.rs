@@ -1,7 +1,13 @@
 //! A strict JSON scanner: it checks every byte, finds where values begin and end, and builds nothing.
 
+#[cfg(target_arch = "x86_64")]
+mod blocks;
 mod error;
 mod number;
+#[cfg(target_arch = "x86_64")]
+mod simd;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
 mod text;
 
 pub use error::{JsonError, Kind, Reason};
@@ -161,6 +167,26 @@ impl<'a> Scanner<'a> {
     /// If it is not valid.
     pub fn skip(&mut self) -> Result<Range<usize>, JsonError> {
         self.next_token();
+        let start = self.position;
+        if let Some(end) = self.find_end() {
+            self.position = end;
+            return Ok(start..end);
+        }
+        self.skip_by_bytes()
+    }
+
+    /// The byte after the array or object that begins here, found many bytes at a time. `None` if it is not valid,
+    /// or this processor cannot.
+    fn find_end(&self) -> Option<usize> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(b'{' | b'[') = self.text.as_bytes().get(self.position) {
+            return simd::find_end(self.text.as_bytes(), self.position, self.depth);
+        }
+        None
+    }
+
+    /// As [`Self::skip`], for values of all kinds and for all processors. Finds out what is wrong.
+    fn skip_by_bytes(&mut self) -> Result<Range<usize>, JsonError> {
         let start = self.position;
         let bottom = self.depth;
         let mut open = Open::default();

@@ -53,7 +53,7 @@ pub fn find_end(bytes: &[u8], mut position: usize) -> Result<(usize, bool), Json
 }
 
 /// The character that the escape at `position` stands for, and the byte after it.
-fn escape(bytes: &[u8], position: usize) -> Result<(char, usize), JsonError> {
+pub fn escape(bytes: &[u8], position: usize) -> Result<(char, usize), JsonError> {
     let simple = match bytes.get(position + 1) {
         Some(byte @ (b'"' | b'\\' | b'/')) => char::from(*byte),
         Some(b'b') => '\u{8}',
