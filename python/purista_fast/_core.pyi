@@ -31,6 +31,7 @@ __all__ = [
     "TopicTree",
     "WireError",
     "__version__",
+    "answer",
     "build_profile",
     "clock_state",
     "command_filter",
@@ -182,6 +183,29 @@ class Message:
 
         :param label: the subscription.
         :param ordinal: the how-manieth event of its run it is.
+        """
+    def unpack(
+        self,
+    ) -> tuple[
+        str,
+        str | None,
+        str | None,
+        str | None,
+        str | None,
+        str | None,
+        str | None,
+        Address,
+        Address | None,
+        bytes | None,
+        bytes | None,
+    ]:
+        """What a message is run by, taken out at once, which costs less than one after the other.
+
+        Message type, correlation id, trace id, principal id, tenant id, event name, traceparent, sender, receiver,
+        payload and parameter: of a command those of :meth:`call`, of other messages the payload and ``None``.
+
+        Raises:
+            WireError: As :meth:`call`.
         """
     def to_dict(self) -> dict[str, Any]:
         """The message with the names of the wire and its payload as Python objects. Unknown fields are left out.
@@ -618,6 +642,22 @@ class Publish:
     @property
     def refusal(self) -> str | None:
         """Why nobody is to look at it."""
+
+def answer(
+    command: Message, sender: Address, payload: bytes | None, event_name: str | None = None, is_checked: bool = False
+) -> Message:
+    """The success response to a command: its id, its principal and tenant, in its trace, for its sender.
+
+    :param is_checked: whether the payload is known to be one JSON value of at most 255 levels. Then it is not looked
+        at again when the message is encoded; receivers refuse the message if it is none.
+
+    >>> from purista_fast._core import Address, Message, answer
+    >>> client, service = Address("Client", "1", "client", "a"), Address("User", "1", "signUp")
+    >>> command = Message("command", sender=client, receiver=service, correlation_id="c", payload=b"{}")
+    >>> response = answer(command, service, b"[1]")
+    >>> response.message_type, response.correlation_id, response.receiver == client
+    ('commandSuccessResponse', 'c', True)
+    """
 
 def snake_case(text: str) -> str:
     """What a text becomes as a topic level.

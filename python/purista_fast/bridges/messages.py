@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from .._core import Address, Message, new_traceparent
+from .._core import Address, Message, answer, new_traceparent
 from ..errors import HandledError, ServiceError, StatusCode, UnhandledError
 from .base import Consumer, Request
 
@@ -48,32 +48,34 @@ def command_message(request: Request, correlation_id: str | None = None) -> Mess
 
 
 def response_message(
-    command: Message, sender: Address, outcome: bytes | ServiceError, success_event: str | None = None
+    command: Message,
+    sender: Address,
+    outcome: bytes | ServiceError,
+    success_event: str | None = None,
+    is_checked: bool = False,
 ) -> Message:
     """The answer to a command: its result as JSON, or its error.
 
     A response repeats the id of its command, and always has a trace id.
+
+    :param is_checked: whether the result is known to be JSON that can be sent; see :func:`answer`.
     """
+    if not isinstance(outcome, ServiceError):
+        return answer(command, sender, outcome, success_event, is_checked)
     traceparent = new_traceparent(command.traceparent)
-    failed = isinstance(outcome, ServiceError)
     trace_id = command.trace_id or traceparent[3:35]
-    if isinstance(outcome, ServiceError):
-        payload = _encode(_ErrorPayload(int(outcome.status), outcome.message, outcome.data, trace_id))
-    else:
-        payload = outcome
     return Message(
-        "commandErrorResponse" if failed else "commandSuccessResponse",
+        "commandErrorResponse",
         sender=sender,
         receiver=command.sender,
-        payload=payload,
+        payload=_encode(_ErrorPayload(int(outcome.status), outcome.message, outcome.data, trace_id)),
         id=command.id,
         correlation_id=command.correlation_id,
         trace_id=trace_id,
         principal_id=command.principal_id,
         tenant_id=command.tenant_id,
-        event_name=None if failed else success_event,
         traceparent=traceparent,
-        is_handled_error=isinstance(outcome, HandledError) if failed else None,
+        is_handled_error=isinstance(outcome, HandledError),
     )
 
 

@@ -4,6 +4,7 @@
 mod blocks;
 mod error;
 mod number;
+mod quick;
 #[cfg(target_arch = "x86_64")]
 mod simd;
 #[cfg(all(test, target_arch = "x86_64"))]
@@ -11,7 +12,8 @@ mod tests;
 mod text;
 
 pub use error::{JsonError, Kind, Reason};
-pub use text::push_string;
+pub(crate) use text::is_plain;
+pub use text::{push_escaped, push_string};
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -136,6 +138,20 @@ impl<'a> Scanner<'a> {
         &mut self,
         mut member: impl FnMut(&mut Self, Raw<'a>) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.members(|scanner| {
+            let key = scanner.key()?;
+            member(scanner, key)
+        })
+    }
+
+    /// Reads an object: calls `member` where each key should begin; it must read key and value.
+    ///
+    /// # Errors
+    /// What is wrong with the object, or what `member` returns.
+    pub fn members<E: From<JsonError>>(
+        &mut self,
+        mut member: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
         if self.next_token() != Some(b'{') {
             return Err(self.expected("an object").into());
         }
@@ -148,8 +164,7 @@ impl<'a> Scanner<'a> {
             self.position += 1;
         } else {
             loop {
-                let key = self.key()?;
-                member(self, key)?;
+                member(self)?;
                 match self.next_token() {
                     Some(b',') => self.position += 1,
                     Some(b'}') => break self.position += 1,
@@ -179,7 +194,10 @@ impl<'a> Scanner<'a> {
     /// or this processor cannot.
     fn find_end(&self) -> Option<usize> {
         #[cfg(target_arch = "x86_64")]
-        if let Some(b'{' | b'[') = self.text.as_bytes().get(self.position) {
+        if let [b'{' | b'[', inner, ..] = self.text.as_bytes().get(self.position..)? {
+            if matches!(inner, b'}' | b']') {
+                return None;
+            }
             return simd::find_end(self.text.as_bytes(), self.position, self.depth);
         }
         None
@@ -257,7 +275,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn key(&mut self) -> Result<Raw<'a>, JsonError> {
+    /// Reads a key and the colon after it.
+    ///
+    /// # Errors
+    /// If there is none, or it is not valid.
+    pub fn key(&mut self) -> Result<Raw<'a>, JsonError> {
         if self.next_token() != Some(b'"') {
             return Err(self.expected("a string as key"));
         }

@@ -14,6 +14,10 @@ const LIMITS: Limits = Limits {
     user_properties: 20,
 };
 
+fn packed(head: &Head, expiry: u32) -> Result<Vec<u8>, Unsendable> {
+    head.draft(None, |draft| pack_properties(draft, expiry))
+}
+
 fn head(principal: Option<&str>, correlation: Option<&str>) -> Head {
     let mut texts = [None; Text::COUNT];
     texts[Text::Id as usize] = Some("id");
@@ -54,7 +58,7 @@ fn read(properties: &[u8], payload: &[u8]) -> Result<Found, Malformed> {
 
 #[test]
 fn the_bytes_of_the_properties() {
-    let packed = pack_properties(&head(Some("me"), Some("c")), 258).unwrap();
+    let packed = packed(&head(Some("me"), Some("c")), 258).unwrap();
     let mut expected = b"\x03\x00\x10application/json\x02\x00\x00\x01\x02\x09\x00\x01c".to_vec();
     for (name, value) in [
         ("messageType", "customMessage"),
@@ -81,19 +85,16 @@ fn the_bytes_of_the_properties() {
 fn what_mqtt_does_not_carry() {
     for text in ["a\nb", "\u{7f}", "\u{9f}x", "\u{fdd0}", "é\u{ffff}", "\0"] {
         assert!(
-            matches!(
-                pack_properties(&head(Some(text), None), 1),
-                Err(Unsendable::Control(_))
-            ),
+            matches!(packed(&head(Some(text), None), 1), Err(Unsendable::Control(_))),
             "{text:?}"
         );
     }
     for text in ["", "~", "é", "\u{10FFFF}", "日本"] {
-        assert!(pack_properties(&head(Some(text), None), 1).is_ok(), "{text:?}");
+        assert!(packed(&head(Some(text), None), 1).is_ok(), "{text:?}");
     }
     let long = "x".repeat(65_536);
     assert!(matches!(
-        pack_properties(&head(None, Some(&long)), 1),
+        packed(&head(None, Some(&long)), 1),
         Err(Unsendable::Long(_, 65_536))
     ));
     assert!(matches!(
@@ -167,7 +168,7 @@ proptest! {
     fn what_is_packed_is_read_again(
         principal in ".{0,20}", expiry: u32, payload in prop::collection::vec(any::<u8>(), 0..100), retain: bool,
     ) {
-        let Ok(properties) = pack_properties(&head(Some(&principal), Some("c")), expiry) else { return Ok(()) };
+        let Ok(properties) = packed(&head(Some(&principal), Some("c")), expiry) else { return Ok(()) };
         let packet = packet(&properties, &payload, retain);
         for end in 0..packet.len() {
             prop_assert_eq!(first(&packet[..end], 10_000), Ok(None));

@@ -2,6 +2,9 @@
 use pyo3::prelude::*;
 
 mod address;
+mod addresses;
+mod answer;
+mod arrived;
 mod call;
 mod clock;
 mod context;
@@ -9,10 +12,13 @@ mod dispatcher;
 mod driver;
 mod emission;
 mod error;
+mod event;
 mod invocation;
+mod made;
 mod mapping;
 mod message;
 mod mqtt;
+mod names;
 mod pending;
 mod serve;
 mod shortcuts;
@@ -29,6 +35,8 @@ mod _core {
 
     #[pymodule_export]
     use crate::address::Address;
+    #[pymodule_export]
+    use crate::answer::answer;
     #[pymodule_export]
     use crate::clock::clock_state;
     #[pymodule_export]

@@ -1,6 +1,6 @@
 //! Messages, addresses and filters as mappings with the names of the wire.
 
-use purista_core::message::{Head, Text};
+use purista_core::message::{Draft, Head, Text};
 use purista_core::{AddressRef, Fields, Filter, MessageType};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMapping, PyString};
@@ -68,12 +68,13 @@ impl Mapped {
     }
 }
 
+const ADDRESS: [&str; 4] = ["serviceName", "serviceVersion", "serviceTarget", "instanceId"];
+
 /// The four texts of an address.
 pub fn address(whose: &str, mapping: &Bound<'_, PyAny>) -> PyResult<[String; 4]> {
     let dict = dict(whose, mapping)?;
     let mut parts: [String; 4] = Default::default();
-    let names = ["serviceName", "serviceVersion", "serviceTarget", "instanceId"];
-    for (part, name) in parts.iter_mut().zip(names) {
+    for (part, name) in parts.iter_mut().zip(ADDRESS) {
         *part = text(&dict, name)?.unwrap_or_default();
     }
     Ok(parts)
@@ -111,11 +112,14 @@ fn text(dict: &Bound<'_, PyDict>, name: &str) -> PyResult<Option<String>> {
 }
 
 /// A message as a dictionary.
-pub fn to_dict<'py>(py: Python<'py>, head: &Head, payload: Option<&[u8]>) -> PyResult<Bound<'py, PyDict>> {
+pub fn to_dict<'py>(py: Python<'py>, draft: &Draft<'_>) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
-    dict.set_item("messageType", head.message_type.as_str())?;
-    head.id(|id| id.map_or(Ok(()), |id| dict.set_item("id", id)))?;
-    if let Some(timestamp) = head.timestamp {
+    dict.set_item("messageType", draft.message_type.as_str())?;
+    let text = |text: Text| draft.texts[text as usize];
+    if let Some(id) = text(Text::Id) {
+        dict.set_item("id", id)?;
+    }
+    if let Some(timestamp) = draft.timestamp {
         dict.set_item("timestamp", timestamp)?;
     }
     let texts = [
@@ -125,36 +129,33 @@ pub fn to_dict<'py>(py: Python<'py>, head: &Head, payload: Option<&[u8]>) -> PyR
         Text::TenantId,
         Text::EventName,
     ];
-    for text in texts {
-        if let Some(value) = head.text(text) {
-            dict.set_item(text.name(), value)?;
+    for name in texts {
+        if let Some(value) = text(name) {
+            dict.set_item(name.name(), value)?;
         }
     }
-    for (whose, address) in [
-        ("sender", Some(&head.sender)),
-        ("receiver", head.receiver.as_ref()),
-    ] {
+    for (whose, address) in [("sender", Some(draft.sender)), ("receiver", draft.receiver)] {
         let Some(address) = address else { continue };
         let parts = PyDict::new(py);
-        let texts = address.borrowed();
-        parts.set_item("serviceName", texts.service_name)?;
-        parts.set_item("serviceVersion", texts.service_version)?;
-        parts.set_item("serviceTarget", texts.service_target)?;
-        if let Some(instance) = address.instance_id() {
-            parts.set_item("instanceId", instance)?;
+        for (name, part) in ADDRESS.into_iter().zip(address) {
+            if let Some(part) = part {
+                parts.set_item(name, part)?;
+            }
         }
         dict.set_item(whose, parts)?;
     }
-    dict.set_item("contentType", head.content_type())?;
-    dict.set_item("contentEncoding", head.content_encoding())?;
-    if let Some(handled) = head.is_handled_error {
+    let content_type = text(Text::ContentType).unwrap_or(Head::CONTENT_TYPE);
+    dict.set_item("contentType", content_type)?;
+    let encoding = text(Text::ContentEncoding).unwrap_or(Head::CONTENT_ENCODING);
+    dict.set_item("contentEncoding", encoding)?;
+    if let Some(handled) = draft.is_handled_error {
         dict.set_item("isHandledError", handled)?;
     }
-    if let Some(payload) = payload {
+    if let Some(payload) = draft.payload {
         let loads = py.import("json")?.getattr("loads")?;
         dict.set_item("payload", loads.call1((PyBytes::new(py, payload),))?)?;
     }
-    if let Some(otp) = head.otp() {
+    if let Some(otp) = draft.otp() {
         dict.set_item("otp", otp)?;
     }
     Ok(dict)

@@ -1,164 +1,124 @@
 //! `Message`: one message, made here or arrived.
 
-use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Mutex;
 
-use purista_core::message::{self, Head, MessageId, Text};
+use purista_core::message::{self, Draft, Head, MessageId, Text};
 use purista_core::{ids, topic, Fields, MessageType, Texts};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::address::Address;
+use crate::addresses;
+use crate::arrived::Arrived;
 use crate::error::wire_error;
+use crate::made::{now, Made};
+use crate::names;
 
 /// A message. Its fields become Python objects only when asked for.
 #[pyclass(frozen, module = "purista_fast._core")]
 #[derive(Debug)]
 pub struct Message {
-    head: Head,
-    body: Body,
+    content: Content,
     /// The payload as it was decoded when the message was made, after its type: for the first who wants it.
-    kept: Mutex<Option<(Py<PyAny>, Py<PyAny>)>>,
+    pub kept: Mutex<Option<(Py<PyAny>, Py<PyAny>)>>,
 }
 
 #[derive(Debug)]
-enum Body {
-    /// Made here: the payload alone.
-    Payload(Option<Py<PyBytes>>),
-    /// Arrived: the whole envelope, and where in it the payload stands.
-    Envelope(Py<PyBytes>, Option<Range<usize>>),
+enum Content {
+    Made(Made),
+    Arrived(Arrived),
+}
+
+impl From<Made> for Message {
+    fn from(made: Made) -> Self {
+        Self {
+            content: Content::Made(made),
+            kept: Mutex::default(),
+        }
+    }
 }
 
 impl Message {
     /// What it is routed by.
     pub fn fields(&self) -> Fields<'_> {
-        self.head.fields()
-    }
-
-    /// Its event name, if it has one.
-    pub fn event_name_str(&self) -> Option<&str> {
-        self.head.text(Text::EventName)
-    }
-
-    /// Everything but the payload.
-    pub fn head(&self) -> &Head {
-        &self.head
-    }
-
-    /// A message that was made here.
-    pub fn made(head: Head, payload: Option<Py<PyBytes>>) -> Self {
-        Self {
-            head,
-            body: Body::Payload(payload),
-            kept: Mutex::default(),
+        match &self.content {
+            Content::Made(made) => made.head.fields(),
+            Content::Arrived(arrived) => arrived.decoded().fields(),
         }
     }
 
     /// The message in this envelope, which is kept.
     pub fn arrived(data: &Bound<'_, PyBytes>) -> PyResult<Self> {
-        let decoded = message::decode(data.as_bytes()).map_err(wire_error)?;
-        let head = Head::from(&decoded);
         Ok(Self {
-            head,
-            body: Body::Envelope(data.clone().unbind(), decoded.payload),
+            content: Content::Arrived(Arrived::new(data).map_err(wire_error)?),
             kept: Mutex::default(),
         })
     }
 
-    /// The id of the `ordinal`th event that the subscription `label` emits because of this message.
-    pub fn derived_id(&self, label: &str, ordinal: u64) -> ids::Id {
-        let kind = self.head.message_type.as_str();
-        let cause = self.head.id(|id| {
-            let event_name = self.event_name_str().unwrap_or_default();
-            format!("{kind} {} {event_name}", id.unwrap_or_default())
-        });
-        ids::derived(&cause, label, ordinal)
-    }
-
-    /// An event that is made now.
-    pub fn event(
-        id: ids::Id,
-        name: &str,
-        sender: &message::Address,
-        [trace_id, principal_id, tenant_id]: [&Option<String>; 3],
-        traceparent: &str,
-        payload: Py<PyBytes>,
-    ) -> Self {
-        let mut texts = [None; Text::COUNT];
-        texts[Text::TraceId as usize] = trace_id.as_deref();
-        texts[Text::PrincipalId as usize] = principal_id.as_deref();
-        texts[Text::TenantId as usize] = tenant_id.as_deref();
-        texts[Text::EventName as usize] = Some(name);
-        texts[Text::Traceparent as usize] = Some(traceparent);
-        let head = Head {
-            message_type: MessageType::CustomMessage,
-            id: MessageId::Random(id),
-            timestamp: Some(now()),
-            is_handled_error: None,
-            texts: Texts::new(texts),
-            sender: sender.clone(),
-            receiver: None,
-        };
-        Self::made(head, Some(payload))
-    }
-
-    /// Keeps the payload as one of this type, for the first who wants it so.
-    pub fn keep(&self, kind: Py<PyAny>, value: Py<PyAny>) {
-        let before = self.lock().replace((kind, value));
-        drop(before);
-    }
-
-    /// The payload as one of this very type, once: it belongs to the one who takes it.
-    pub fn take_kept(&self, kind: &Py<PyAny>) -> Option<Py<PyAny>> {
-        let kept = self.lock().take_if(|(of, _)| of.is(kind));
-        kept.map(|(_, value)| value)
-    }
-
-    /// Never held while Python runs.
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Py<PyAny>, Py<PyAny>)>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The envelope: that in which it arrived, or a new one.
     pub fn encode<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        match &self.body {
-            Body::Envelope(data, _) => Ok(data.bind(py).clone()),
-            Body::Payload(payload) => {
-                let payload = payload.as_ref().map(|payload| payload.as_bytes(py));
-                let envelope = self.head.encode(payload).map_err(wire_error)?;
-                Ok(PyBytes::new(py, &envelope))
+        let made = match &self.content {
+            Content::Arrived(arrived) => return Ok(arrived.data().clone_ref(py).into_bound(py)),
+            Content::Made(made) => made,
+        };
+        let payload = made.payload.as_ref().map(|payload| payload.as_bytes(py));
+        let frame = made.head.frame(payload, made.is_checked).map_err(wire_error)?;
+        let payload = payload.unwrap_or_default();
+        let (before, after) = frame.text.split_at(frame.payload_at);
+        // Straight into the object: a payload may be large.
+        PyBytes::new_with(py, frame.text.len() + payload.len(), |out| {
+            let (first, rest) = out.split_at_mut(before.len());
+            let (second, third) = rest.split_at_mut(payload.len());
+            first.copy_from_slice(before);
+            second.copy_from_slice(payload);
+            third.copy_from_slice(after);
+            Ok(())
+        })
+    }
+
+    /// A text of the header. That of an id made here is only to be had by [`Self::with_id`].
+    pub fn text(&self, text: Text) -> Option<&str> {
+        match &self.content {
+            Content::Made(made) => made.head.text(text),
+            Content::Arrived(arrived) => arrived.decoded().text(text),
+        }
+    }
+
+    /// Calls `with` with the id.
+    pub fn with_id<R>(&self, with: impl FnOnce(Option<&str>) -> R) -> R {
+        match &self.content {
+            Content::Made(made) => made.head.id(with),
+            Content::Arrived(arrived) => with(arrived.decoded().text(Text::Id)),
+        }
+    }
+
+    /// Calls `with` with the same as something to encode.
+    pub fn draft<R>(&self, py: Python<'_>, with: impl FnOnce(&Draft<'_>) -> R) -> R {
+        match &self.content {
+            Content::Made(Made { head, payload, .. }) => {
+                head.draft(payload.as_ref().map(|payload| payload.as_bytes(py)), with)
+            }
+            Content::Arrived(arrived) => with(&arrived.decoded().draft()),
+        }
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> MessageType {
+        match &self.content {
+            Content::Made(made) => made.head.message_type,
+            Content::Arrived(arrived) => arrived.decoded().message_type,
+        }
+    }
+
+    /// Who sent it.
+    pub fn sender_address(&self, py: Python<'_>) -> PyResult<message::Address> {
+        match &self.content {
+            Content::Made(made) => Ok(made.head.sender.clone()),
+            Content::Arrived(arrived) => {
+                addresses::address(py, arrived.decoded().sender()).map(|address| address.get().0.clone())
             }
         }
     }
-
-    fn payload_bytes<'s>(&'s self, py: Python<'s>) -> Option<&'s [u8]> {
-        match &self.body {
-            Body::Payload(payload) => payload.as_ref().map(|payload| payload.as_bytes(py)),
-            Body::Envelope(data, range) => range.clone().and_then(|range| data.as_bytes(py).get(range)),
-        }
-    }
-
-    fn text(&self, text: Text) -> Option<&str> {
-        self.head.text(text)
-    }
-}
-
-/// Now, in milliseconds since 1970 UTC.
-pub fn now() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or_default()
-}
-
-/// The type with this name.
-pub fn message_type(name: &str) -> PyResult<MessageType> {
-    MessageType::from_name(name).ok_or_else(|| {
-        wire_error(format!(
-            "messageType: expected a known type such as \"command\", found {name:?}"
-        ))
-    })
 }
 
 #[pymethods]
@@ -189,7 +149,7 @@ impl Message {
         content_type: &str,
         content_encoding: &str,
     ) -> PyResult<Self> {
-        let message_type = self::message_type(message_type)?;
+        let message_type = names::parse(message_type)?;
         if timestamp.is_some_and(|timestamp| i64::try_from(timestamp).is_err()) {
             return Err(wire_error("timestamp: expected milliseconds below 2^63"));
         }
@@ -221,22 +181,30 @@ impl Message {
             sender: sender.get().0.clone(),
             receiver: receiver.map(|receiver| receiver.get().0.clone()),
         };
-        Ok(Self::made(head, payload))
+        Ok(Made {
+            head,
+            payload,
+            is_checked: false,
+        }
+        .into())
     }
 
     #[getter]
-    fn message_type(&self) -> &'static str {
-        self.head.message_type.as_str()
+    fn message_type<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        names::message_type(py, self.kind())
     }
 
     #[getter]
     fn id<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        self.head.id(|id| id.map(|id| PyString::new(py, id)))
+        self.with_id(|id| id.map(|id| PyString::new(py, id)))
     }
 
     #[getter]
     fn timestamp(&self) -> Option<u64> {
-        self.head.timestamp
+        match &self.content {
+            Content::Made(made) => made.head.timestamp,
+            Content::Arrived(arrived) => arrived.decoded().timestamp,
+        }
     }
 
     #[getter]
@@ -276,34 +244,52 @@ impl Message {
 
     #[getter]
     fn is_handled_error(&self) -> Option<bool> {
-        self.head.is_handled_error
+        match &self.content {
+            Content::Made(made) => made.head.is_handled_error,
+            Content::Arrived(arrived) => arrived.decoded().is_handled_error,
+        }
     }
 
     #[getter]
     fn content_type(&self) -> &str {
-        self.head.content_type()
+        self.text(Text::ContentType).unwrap_or(Head::CONTENT_TYPE)
     }
 
     #[getter]
     fn content_encoding(&self) -> &str {
-        self.head.content_encoding()
+        self.text(Text::ContentEncoding).unwrap_or(Head::CONTENT_ENCODING)
     }
 
     #[getter]
-    fn sender(&self) -> Address {
-        Address(self.head.sender.clone())
+    fn sender(&self, py: Python<'_>) -> PyResult<Py<Address>> {
+        match &self.content {
+            Content::Made(made) => Py::new(py, Address(made.head.sender.clone())),
+            Content::Arrived(arrived) => addresses::address(py, arrived.decoded().sender()),
+        }
     }
 
     #[getter]
-    fn receiver(&self) -> Option<Address> {
-        self.head.receiver.clone().map(Address)
+    fn receiver(&self, py: Python<'_>) -> PyResult<Option<Py<Address>>> {
+        match &self.content {
+            Content::Made(made) => made
+                .head
+                .receiver
+                .clone()
+                .map(|address| Py::new(py, Address(address)))
+                .transpose(),
+            Content::Arrived(arrived) => arrived
+                .decoded()
+                .receiver()
+                .map(|parts| addresses::address(py, parts))
+                .transpose(),
+        }
     }
 
     #[getter]
     pub fn payload<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
-        match &self.body {
-            Body::Payload(payload) => payload.as_ref().map(|payload| payload.bind(py).clone()),
-            Body::Envelope(..) => self.payload_bytes(py).map(|bytes| PyBytes::new(py, bytes)),
+        match &self.content {
+            Content::Made(made) => made.payload.as_ref().map(|payload| payload.bind(py).clone()),
+            Content::Arrived(arrived) => bytes(py, arrived.decoded().payload()),
         }
     }
 
@@ -312,16 +298,49 @@ impl Message {
         &self,
         py: Python<'py>,
     ) -> PyResult<(Option<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>)> {
-        let Some(payload) = self.payload_bytes(py) else {
-            return Ok((None, None));
+        match &self.content {
+            Content::Arrived(arrived) => {
+                let [payload, parameter] = arrived.decoded().call().map_err(wire_error)?;
+                Ok((bytes(py, payload), bytes(py, parameter)))
+            }
+            Content::Made(Made { payload: None, .. }) => Ok((None, None)),
+            Content::Made(Made {
+                payload: Some(payload),
+                ..
+            }) => {
+                let data = payload.as_bytes(py);
+                let found = message::call(data).map_err(wire_error)?;
+                let [payload, parameter] = found.map(|range| {
+                    range
+                        .and_then(|range| data.get(range))
+                        .map(|part| PyBytes::new(py, part))
+                });
+                Ok((payload, parameter))
+            }
+        }
+    }
+
+    fn unpack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let (payload, parameter) = if self.kind() == MessageType::Command {
+            self.call(py)?
+        } else {
+            (self.payload(py), None)
         };
-        let found = message::call(payload).map_err(wire_error)?;
-        let [payload, parameter] = found.map(|range| {
-            range
-                .and_then(|range| payload.get(range))
-                .map(|part| PyBytes::new(py, part))
-        });
-        Ok((payload, parameter))
+        let text = |text: Text| self.text(text);
+        (
+            self.message_type(py),
+            text(Text::CorrelationId),
+            text(Text::TraceId),
+            text(Text::PrincipalId),
+            text(Text::TenantId),
+            text(Text::EventName),
+            text(Text::Traceparent),
+            self.sender(py)?,
+            self.receiver(py)?,
+            payload,
+            parameter,
+        )
+            .into_pyobject(py)
     }
 
     #[pyo3(name = "derived_id")]
@@ -332,7 +351,7 @@ impl Message {
     }
 
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        crate::mapping::to_dict(py, &self.head, self.payload_bytes(py))
+        self.draft(py, |draft| crate::mapping::to_dict(py, draft))
     }
 
     #[pyo3(signature = (prefix="purista", empty="__none__"))]
@@ -340,10 +359,11 @@ impl Message {
         topic::message_topic(&self.fields(), prefix, empty).map_err(wire_error)
     }
 
-    fn user_properties(&self) -> Vec<(&'static str, &str)> {
+    fn user_properties<'py>(&self, py: Python<'py>) -> Vec<(&'static str, Bound<'py, PyString>)> {
         let mut properties = Vec::with_capacity(14);
-        self.head
-            .user_properties(|name, value| properties.push((name, value)));
+        self.draft(py, |draft| {
+            draft.user_properties(|name, value| properties.push((name, PyString::new(py, value))));
+        });
         properties
     }
 
@@ -360,7 +380,7 @@ impl Message {
                 address.service_name, address.service_version, address.service_target
             )
         };
-        let mut parts = vec![format!("<Message {}", self.head.message_type.as_str())];
+        let mut parts = vec![format!("<Message {}", self.kind().as_str())];
         if !fields.event_name.is_empty() {
             parts.push(format!("event={:?}", fields.event_name));
         }
@@ -368,7 +388,11 @@ impl Message {
         if let Some(receiver) = fields.receiver {
             parts.push(format!("to={:?}", name(receiver)));
         }
-        parts.push(self.head.id(|id| format!("id={:?}>", id.unwrap_or_default())));
+        parts.push(self.with_id(|id| format!("id={:?}>", id.unwrap_or_default())));
         parts.join(" ")
     }
+}
+
+fn bytes<'py>(py: Python<'py>, text: Option<&str>) -> Option<Bound<'py, PyBytes>> {
+    text.map(|text| PyBytes::new(py, text.as_bytes()))
 }

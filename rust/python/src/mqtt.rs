@@ -150,8 +150,11 @@ impl PacketReader {
 /// The packed properties of a message.
 #[pyfunction]
 pub fn pack_properties<'py>(message: &Bound<'py, Message>, expiry: u32) -> PyResult<Bound<'py, PyBytes>> {
-    let packed = mqtt::pack_properties(message.get().head(), expiry).map_err(wire_error)?;
-    Ok(PyBytes::new(message.py(), &packed))
+    let py = message.py();
+    let packed = message
+        .get()
+        .draft(py, |draft| mqtt::pack_properties(draft, expiry));
+    Ok(PyBytes::new(py, &packed.map_err(wire_error)?))
 }
 
 /// A PUBLISH of quality of service 1.

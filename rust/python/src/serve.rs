@@ -60,7 +60,7 @@ impl Handler {
     fn begin<'py>(&self, message: &Bound<'py, Message>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = message.py();
         let found = message.get();
-        if found.head().message_type == MessageType::Command {
+        if found.kind() == MessageType::Command {
             return Ok(None);
         }
         let mut value = None;

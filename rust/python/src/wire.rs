@@ -8,7 +8,8 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
 use crate::error::wire_error;
 use crate::mapping::{self, Mapped};
-use crate::message::{message_type, Message};
+use crate::message::Message;
+use crate::names;
 use crate::to_json;
 
 /// What a text becomes as a topic level.
@@ -44,7 +45,7 @@ pub fn message_topic(message: &Bound<'_, PyAny>, prefix: &str, empty: &str) -> P
     let Some(name) = &mapped.message_type else {
         return Err(wire_error("messageType is missing"));
     };
-    topic::message_topic(&mapped.fields(message_type(name)?), prefix, empty).map_err(wire_error)
+    topic::message_topic(&mapped.fields(names::parse(name)?), prefix, empty).map_err(wire_error)
 }
 
 #[pyfunction]
@@ -179,6 +180,6 @@ pub fn encode<'py>(message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>>
 pub fn filter(subscription: &Bound<'_, PyAny>) -> PyResult<purista_core::Filter> {
     let mapped = Mapped::new(subscription)?;
     let wanted = mapped.message_type.as_deref().filter(|name| !name.is_empty());
-    let wanted = wanted.map(message_type).transpose()?;
+    let wanted = wanted.map(names::parse).transpose()?;
     Ok(mapped.filter(wanted))
 }

@@ -185,21 +185,23 @@ class Serving:
 
     async def _execute(self, endpoint: Endpoint, command: Message, deadline: float) -> bytes | ServiceError:
         try:
-            payload, parameter = command.call()
+            _, _, trace_id, principal_id, tenant_id, event_name, traceparent, sender, _, payload, parameter = (
+                command.unpack()
+            )
         except WireError as error:
             self._intake.reject("not a call", "", f"{command!r}: {error}")
             return UnhandledError(StatusCode.BAD_REQUEST, f"the payload of a command: {error}")
         request = Request(
-            sender=command.sender,
+            sender=sender,
             receiver=endpoint.address,
             timeout=deadline - time.monotonic(),
             payload=payload,
             parameter=parameter,
-            trace_id=command.trace_id,
-            principal_id=command.principal_id,
-            tenant_id=command.tenant_id,
-            traceparent=command.traceparent,
-            event_name=command.event_name,
+            trace_id=trace_id,
+            principal_id=principal_id,
+            tenant_id=tenant_id,
+            traceparent=traceparent,
+            event_name=event_name,
             message=command,
         )
         try:
@@ -212,7 +214,7 @@ class Serving:
     ) -> Outgoing | None:
         """Publishes the answer; one that cannot be published becomes an error that can."""
         address = endpoint.address
-        response = response_message(command, address, outcome, endpoint.success_event)
+        response = response_message(command, address, outcome, endpoint.success_event, endpoint.is_closed)
 
         def expiry() -> int:
             return event_expiry(response, deadline - time.monotonic(), self._message_expiry)

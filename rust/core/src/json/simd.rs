@@ -28,6 +28,19 @@ pub fn find_end(data: &[u8], start: usize, depth: usize) -> Option<usize> {
     blocks::find_end::<Sse2>(data, start, depth)
 }
 
+/// Which of the bytes are quotes, backslashes or control characters.
+#[inline]
+pub fn special(bytes: &[u8; 16]) -> u32 {
+    // SAFETY: SSE2 is part of x86-64; the load takes 16 bytes, of any alignment.
+    unsafe {
+        let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
+        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
+        let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), control)) as u32
+    }
+}
+
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 unsafe fn with_avx2(data: &[u8], start: usize, depth: usize) -> Option<usize> {
     blocks::find_end::<Avx2>(data, start, depth)

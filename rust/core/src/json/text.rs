@@ -6,7 +6,26 @@ const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = ONES << 7;
 
 /// The first quote, backslash or control character at or after `position`, or the end.
-fn find_special(bytes: &[u8], mut position: usize) -> usize {
+pub fn find_special(bytes: &[u8], mut position: usize) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    while let Some(chunk) = bytes.get(position..).and_then(|rest| rest.first_chunk::<16>()) {
+        let hits = super::simd::special(chunk);
+        if hits != 0 {
+            return position + hits.trailing_zeros() as usize;
+        }
+        position += 16;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(chunk) = bytes.last_chunk::<16>() {
+        // Fewer than 16 bytes are left: the last 16, without those that were looked at.
+        let seen = position + 16 - bytes.len();
+        let hits = super::simd::special(chunk) >> seen;
+        return if hits == 0 {
+            bytes.len()
+        } else {
+            position + hits.trailing_zeros() as usize
+        };
+    }
     // Eight bytes at a time. The subtractions borrow upwards only, so the lowest hit is a real one.
     while let Some(chunk) = bytes.get(position..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*chunk);
@@ -137,6 +156,11 @@ pub fn unescape(raw: &str) -> String {
     out
 }
 
+/// Whether the text can stand in a JSON string as it is.
+pub fn is_plain(text: &str) -> bool {
+    find_special(text.as_bytes(), 0) == text.len()
+}
+
 /// Appends the text as a JSON string, with its quotes.
 ///
 /// ```
@@ -151,7 +175,7 @@ pub fn push_string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends the text as it stands between the quotes of a JSON string.
-fn push_escaped(out: &mut Vec<u8>, text: &str) {
+pub fn push_escaped(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     let mut position = 0;
     loop {

@@ -1,76 +1,11 @@
 //! Reading an envelope in one pass, without building anything for the payload.
 
-use std::borrow::Cow;
-use std::ops::Range;
-
+use super::call::parts_of_call;
+use super::decoded::{Decoded, Span, RECEIVER, SENDER, SPANS, TOO_LONG};
 use super::field::{Text, ADDRESS};
-use super::{otp, DecodeError, Draft, Problem};
-use crate::json::{Kind, Raw, Scanner};
-use crate::{AddressRef, Fields, MessageType};
-
-/// The header of an envelope, borrowed from its bytes (copied only where a string holds escapes), and where
-/// its payload stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decoded<'a> {
-    /// What the message is.
-    pub message_type: MessageType,
-    /// The texts, by [`Text`].
-    pub texts: [Option<Cow<'a, str>>; Text::COUNT],
-    /// Milliseconds since 1970 UTC.
-    pub timestamp: Option<u64>,
-    /// Whether the error in it was meant for the caller.
-    pub is_handled_error: Option<bool>,
-    /// Who sent it: service, version, target, instance.
-    pub sender: [Option<Cow<'a, str>>; 4],
-    /// Whom it is for.
-    pub receiver: Option<[Option<Cow<'a, str>>; 4]>,
-    /// The bytes of the payload, which are one valid JSON value.
-    pub payload: Option<Range<usize>>,
-}
-
-impl Decoded<'_> {
-    /// A text of the header.
-    pub fn text(&self, text: Text) -> Option<&str> {
-        self.texts[text as usize].as_deref()
-    }
-
-    /// What it is routed by.
-    pub fn fields(&self) -> Fields<'_> {
-        Fields {
-            message_type: self.message_type,
-            event_name: self.text(Text::EventName).unwrap_or_default(),
-            principal_id: self.text(Text::PrincipalId).unwrap_or_default(),
-            tenant_id: self.text(Text::TenantId).unwrap_or_default(),
-            sender: address_ref(&self.sender),
-            receiver: self.receiver.as_ref().map(address_ref),
-        }
-    }
-
-    /// The same as something to encode. `data` is what was decoded.
-    pub fn draft<'s>(&'s self, data: &'s [u8]) -> Draft<'s> {
-        let parts = |parts: &'s [Option<Cow<'_, str>>; 4]| parts.each_ref().map(Option::as_deref);
-        Draft {
-            message_type: self.message_type,
-            texts: self.texts.each_ref().map(Option::as_deref),
-            timestamp: self.timestamp,
-            is_handled_error: self.is_handled_error,
-            sender: parts(&self.sender),
-            receiver: self.receiver.as_ref().map(parts),
-            payload: self.payload.clone().and_then(|range| data.get(range)),
-        }
-    }
-}
-
-fn address_ref<'s>(parts: &'s [Option<Cow<'_, str>>; 4]) -> AddressRef<'s> {
-    let [service_name, service_version, service_target, instance_id] =
-        parts.each_ref().map(|part| part.as_deref().unwrap_or_default());
-    AddressRef {
-        service_name,
-        service_version,
-        service_target,
-        instance_id,
-    }
-}
+use super::{otp, DecodeError, Problem};
+use crate::json::{JsonError, Kind, Raw, Scanner};
+use crate::MessageType;
 
 /// Reads an envelope.
 ///
@@ -78,85 +13,78 @@ fn address_ref<'s>(parts: &'s [Option<Cow<'_, str>>; 4]) -> AddressRef<'s> {
 ///
 /// # Errors
 /// If the data is not one JSON object of valid UTF-8, nests deeper than [`crate::json::MAX_DEPTH`], or has a
-/// header field that is missing, of the wrong type or there twice.
+/// header field that is missing, of the wrong type or there twice, or is 2 GiB or more.
 ///
 /// ```
 /// let data = br#"{"messageType":"customMessage","eventName":"e","payload":[1],
 ///     "sender":{"serviceName":"S","serviceVersion":"1","serviceTarget":"t","instanceId":"i"}}"#;
 /// let decoded = purista_core::message::decode(data)?;
 /// assert_eq!(decoded.fields().event_name, "e");
-/// assert_eq!(decoded.payload, Some(57..60));
+/// assert_eq!(decoded.payload(), Some("[1]"));
 /// # Ok::<_, purista_core::message::DecodeError>(())
 /// ```
 pub fn decode(data: &[u8]) -> Result<Decoded<'_>, DecodeError> {
     let mut scanner = Scanner::new(data)?;
+    if data.len() >= TOO_LONG {
+        return Err(DecodeError::new("message", TOO_LONG, Problem::Size));
+    }
     expect(&mut scanner, None, Kind::Object, "an object")?;
     let mut found = Found::default();
-    scanner.object(|scanner, key| found.member(scanner, key))?;
-    scanner.end()?;
-    found.finish(data.len())
-}
-
-/// Where the inner payload and parameter of a command stand within its payload.
-///
-/// # Errors
-/// If the payload is not an object, or names one of them twice.
-pub fn call(payload: &[u8]) -> Result<[Option<Range<usize>>; 2], DecodeError> {
-    let mut scanner = Scanner::new(payload)?;
-    expect(
-        &mut scanner,
-        Some("payload"),
-        Kind::Object,
-        "an object with payload and parameter",
-    )?;
-    let mut found = [None, None];
-    scanner.object(|scanner, key| {
-        let (slot, field) = match &*key.decode() {
-            "payload" => (0, "payload.payload"),
-            "parameter" => (1, "payload.parameter"),
-            _ => return scanner.ignore().map_err(Into::into),
-        };
-        let range = scanner.skip()?;
-        if found[slot].is_some() {
-            return Err(DecodeError::new(field, range.start, Problem::Duplicate));
+    scanner.members(|scanner| {
+        if found.usual_member(scanner)? {
+            return Ok(());
         }
-        found[slot] = Some(range);
-        Ok::<_, DecodeError>(())
+        let key = scanner.key()?;
+        found.member(scanner, key)
     })?;
     scanner.end()?;
-    Ok(found)
+    found.finish(scanner.slice(0..data.len()))
 }
+
+/// The other fields of an envelope, after those of [`Text`].
+pub(super) const OTHERS: [&str; 7] = [
+    "messageType",
+    "sender",
+    "receiver",
+    "timestamp",
+    "isHandledError",
+    "otp",
+    "payload",
+];
+
+/// How the members of an address begin.
+const ADDRESS_KEYS: [&[u8]; 4] = [
+    b"\"serviceName\":\"",
+    b"\"serviceVersion\":\"",
+    b"\"serviceTarget\":\"",
+    b"\"instanceId\":\"",
+];
 
 /// What was read so far. Each field is there once at most, so `null`s are noted too.
 #[derive(Default)]
-struct Found<'a> {
-    seen: u32,
-    message_type: Option<MessageType>,
-    texts: [Option<Cow<'a, str>>; Text::COUNT],
-    timestamp: Option<u64>,
-    is_handled_error: Option<bool>,
-    sender: Option<[Option<Cow<'a, str>>; 4]>,
-    receiver: Option<[Option<Cow<'a, str>>; 4]>,
-    payload: Option<Range<usize>>,
+pub(super) struct Found {
+    pub(super) seen: u32,
+    /// How many of [`USUAL`] are behind.
+    pub(super) usual: usize,
+    pub(super) message_type: Option<MessageType>,
+    pub(super) texts: [Span; SPANS],
+    pub(super) timestamp: Option<u64>,
+    pub(super) is_handled_error: Option<bool>,
+    pub(super) has_sender: bool,
+    pub(super) has_receiver: bool,
+    pub(super) unescaped: String,
+    pub(super) payload: Span,
+    pub(super) call: Option<[Span; 2]>,
 }
 
-impl<'a> Found<'a> {
-    fn member(&mut self, scanner: &mut Scanner<'a>, key: Raw<'a>) -> Result<(), DecodeError> {
+impl Found {
+    fn member(&mut self, scanner: &mut Scanner<'_>, key: Raw<'_>) -> Result<(), DecodeError> {
         let name = key.decode();
         let (bit, field) = if let Some(text) = Text::from_name(&name) {
             (text as usize, text.name())
         } else {
-            let others = [
-                "messageType",
-                "sender",
-                "receiver",
-                "timestamp",
-                "isHandledError",
-                "otp",
-                "payload",
-            ];
-            match others.iter().position(|other| *other == name) {
-                Some(n) => (Text::COUNT + n, others[n]),
+            match OTHERS.iter().position(|other| *other == name) {
+                Some(n) => (Text::COUNT + n, OTHERS[n]),
                 None => return scanner.ignore().map_err(Into::into),
             }
         };
@@ -166,8 +94,7 @@ impl<'a> Found<'a> {
         }
         self.seen |= 1 << bit;
         if field == "payload" {
-            self.payload = Some(scanner.skip()?);
-            return Ok(());
+            return self.payload(scanner, kind);
         }
         if kind == Kind::Null {
             return scanner.ignore().map_err(Into::into);
@@ -180,61 +107,165 @@ impl<'a> Found<'a> {
                 let unknown = || DecodeError::new(field, at, Problem::MessageType((*name).into()));
                 self.message_type = Some(MessageType::from_name(&name).ok_or_else(unknown)?);
             }
-            "sender" => self.sender = Some(address(scanner, field)?),
-            "receiver" => self.receiver = Some(address(scanner, field)?),
+            "sender" => {
+                self.has_sender = true;
+                self.address(scanner, field, SENDER)?;
+            }
+            "receiver" => {
+                self.has_receiver = true;
+                self.address(scanner, field, RECEIVER)?;
+            }
             "timestamp" => self.timestamp = Some(timestamp(scanner, field)?),
             "isHandledError" => {
                 expect(scanner, Some(field), Kind::Bool, "true or false")?;
                 self.is_handled_error = Some(scanner.boolean()?);
             }
             "otp" => {
-                expect(
-                    scanner,
-                    Some(field),
-                    Kind::String,
-                    "a string that holds an object",
-                )?;
-                let [traceparent, tracestate] = otp::read(scanner.string()?);
-                self.texts[Text::Traceparent as usize] = traceparent;
-                self.texts[Text::Tracestate as usize] = tracestate;
+                let what = "a string that holds an object";
+                expect(scanner, Some(field), Kind::String, what)?;
+                self.otp(scanner.string()?, scanner.offset());
             }
             _ => {
                 expect(scanner, Some(field), Kind::String, "a string")?;
-                self.texts[bit] = Some(scanner.string()?.decode());
+                self.texts[bit] = self.text(scanner)?;
             }
         }
         Ok(())
     }
 
-    fn finish(self, end: usize) -> Result<Decoded<'a>, DecodeError> {
-        let missing = |field| DecodeError::new(field, end, Problem::Missing);
+    fn text(&mut self, scanner: &mut Scanner<'_>) -> Result<Span, JsonError> {
+        let raw = scanner.string()?;
+        if raw.escaped {
+            return Ok(self.copy(&raw.decode()));
+        }
+        let end = scanner.offset() - 1; // of the quote
+        Ok(Span::new(end - raw.text.len()..end))
+    }
+
+    fn copy(&mut self, text: &str) -> Span {
+        let start = self.unescaped.len();
+        self.unescaped.push_str(text);
+        let span = Span::new(start..self.unescaped.len());
+        Span {
+            start: span.start | Span::UNESCAPED,
+            ..span
+        }
+    }
+
+    pub(super) fn payload(&mut self, scanner: &mut Scanner<'_>, kind: Kind) -> Result<(), DecodeError> {
+        let start = scanner.offset();
+        // Saves a second look; whoever asks for the parts has to be told of an error.
+        if kind == Kind::Object && self.message_type == Some(MessageType::Command) {
+            let parts = parts_of_call(scanner)?.ok();
+            self.call = parts.map(|parts| parts.map(|part| part.map_or(Span::ABSENT, Span::new)));
+            self.payload = Span::new(start..scanner.offset());
+        } else {
+            self.payload = Span::new(scanner.skip()?);
+        }
+        Ok(())
+    }
+
+    fn otp(&mut self, raw: Raw<'_>, offset: usize) {
+        if let Some(range) = otp::plain(raw.text) {
+            let start = offset - 1 - raw.text.len();
+            self.texts[Text::Traceparent as usize] = Span::new(start + range.start..start + range.end);
+            return;
+        }
+        let found = otp::read(raw);
+        for (text, value) in [Text::Traceparent, Text::Tracestate].into_iter().zip(found) {
+            if let Some(value) = value {
+                self.texts[text as usize] = self.copy(&value);
+            }
+        }
+    }
+
+    pub(super) fn address(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        whose: &'static str,
+        first: usize,
+    ) -> Result<(), DecodeError> {
+        expect(scanner, Some(whose), Kind::Object, "an object")?;
+        let mut seen = 0_u8;
+        let mut usual = 0;
+        scanner.members(|scanner| {
+            let start = scanner.offset();
+            if let Some(begin) = ADDRESS_KEYS.get(usual) {
+                if seen & 1 << usual == 0 && scanner.take(begin) {
+                    if let Some(range) = scanner.plain_rest() {
+                        self.texts[first + usual] = Span::new(range);
+                        seen |= 1 << usual;
+                        usual += 1;
+                        return Ok(());
+                    }
+                    scanner.go_to(start);
+                }
+            }
+            let key = scanner.key()?;
+            let name = key.decode();
+            let Some(n) = ADDRESS.iter().position(|(field, ..)| *field == name) else {
+                return scanner.ignore().map_err(Into::into);
+            };
+            let field = if first == SENDER {
+                ADDRESS[n].1
+            } else {
+                ADDRESS[n].2
+            };
+            let kind = scanner.kind()?;
+            if seen & 1 << n != 0 {
+                return Err(DecodeError::new(field, scanner.offset(), Problem::Duplicate));
+            }
+            seen |= 1 << n;
+            if kind == Kind::Null {
+                return scanner.ignore().map_err(Into::into);
+            }
+            expect(scanner, Some(field), Kind::String, "a string")?;
+            self.texts[first + n] = self.text(scanner)?;
+            Ok::<_, DecodeError>(())
+        })
+    }
+
+    fn finish(self, data: &str) -> Result<Decoded<'_>, DecodeError> {
+        let missing = |field| DecodeError::new(field, data.len(), Problem::Missing);
+        let need = |span, field| {
+            if self.texts[span] == Span::ABSENT {
+                return Err(missing(field));
+            }
+            Ok(())
+        };
         let message_type = self.message_type.ok_or_else(|| missing("messageType"))?;
-        let sender = self.sender.ok_or_else(|| missing("sender"))?;
-        for ((_, field, _), part) in ADDRESS.iter().zip(&sender) {
-            part.as_ref().ok_or_else(|| missing(field))?;
+        if !self.has_sender {
+            return Err(missing("sender"));
+        }
+        for (n, (_, field, _)) in ADDRESS.iter().enumerate() {
+            need(SENDER + n, field)?;
         }
         if message_type.is_call() {
-            self.receiver.as_ref().ok_or_else(|| missing("receiver"))?;
-            self.texts[Text::CorrelationId as usize]
-                .as_ref()
-                .ok_or_else(|| missing("correlationId"))?;
+            if !self.has_receiver {
+                return Err(missing("receiver"));
+            }
+            need(Text::CorrelationId as usize, "correlationId")?;
         }
-        for ((_, _, field), part) in ADDRESS.iter().zip(self.receiver.iter().flatten()).take(3) {
-            part.as_ref().ok_or_else(|| missing(field))?;
+        if self.has_receiver {
+            for (n, (_, _, field)) in ADDRESS.iter().enumerate().take(3) {
+                need(RECEIVER + n, field)?;
+            }
         }
         Ok(Decoded {
+            data,
             message_type,
-            texts: self.texts,
             timestamp: self.timestamp,
             is_handled_error: self.is_handled_error,
-            sender,
-            receiver: self.receiver,
+            texts: self.texts,
+            has_receiver: self.has_receiver,
+            unescaped: self.unescaped.into_boxed_str(),
             payload: self.payload,
+            call: self.call,
         })
     }
 }
 
-fn expect(
+pub(super) fn expect(
     scanner: &mut Scanner<'_>,
     field: Option<&'static str>,
     wanted: Kind,
@@ -249,38 +280,6 @@ fn expect(
         offset: scanner.offset(),
         problem: Problem::Type(name, found),
     })
-}
-
-fn address<'a>(
-    scanner: &mut Scanner<'a>,
-    whose: &'static str,
-) -> Result<[Option<Cow<'a, str>>; 4], DecodeError> {
-    expect(scanner, Some(whose), Kind::Object, "an object")?;
-    let mut parts = [None, None, None, None];
-    let mut seen = 0_u8;
-    scanner.object(|scanner, key| {
-        let name = key.decode();
-        let Some(n) = ADDRESS.iter().position(|(field, ..)| *field == name) else {
-            return scanner.ignore().map_err(Into::into);
-        };
-        let field = if whose == "sender" {
-            ADDRESS[n].1
-        } else {
-            ADDRESS[n].2
-        };
-        let kind = scanner.kind()?;
-        if seen & 1 << n != 0 {
-            return Err(DecodeError::new(field, scanner.offset(), Problem::Duplicate));
-        }
-        seen |= 1 << n;
-        if kind == Kind::Null {
-            return scanner.ignore().map_err(Into::into);
-        }
-        expect(scanner, Some(field), Kind::String, "a string")?;
-        parts[n] = Some(scanner.string()?.decode());
-        Ok::<_, DecodeError>(())
-    })?;
-    Ok(parts)
 }
 
 fn timestamp(scanner: &mut Scanner<'_>, field: &'static str) -> Result<u64, DecodeError> {

@@ -2,7 +2,7 @@
 
 use super::field::{Text, ADDRESS};
 use super::{otp, DecodeError, Problem};
-use crate::json::{self, push_string};
+use crate::json::{self, push_escaped};
 use crate::MessageType;
 
 /// A message to write. What is `None` is left out.
@@ -38,18 +38,28 @@ impl Draft<'_> {
     ///     payload: Some(b"[1]"),
     /// };
     /// let data = draft.encode()?;
-    /// assert_eq!(decode(&data)?.draft(&data), draft);
+    /// assert_eq!(decode(&data)?.draft(), draft);
     /// # Ok::<_, purista_core::message::DecodeError>(())
     /// ```
     pub fn encode(&self) -> Result<Vec<u8>, DecodeError> {
         self.check()?;
+        self.check_payload()?;
+        let Frame { mut text, payload_at } = self.frame([None, None]);
+        let rest = text.split_off(payload_at);
+        text.extend_from_slice(self.payload.unwrap_or_default());
+        text.extend_from_slice(&rest);
+        Ok(text)
+    }
+
+    /// The envelope without its payload, if all fields are there.
+    ///
+    /// `addresses`: the JSON of sender and receiver where it is at hand.
+    pub(super) fn frame(&self, addresses: [Option<&str>; 2]) -> Frame {
         let texts: usize = self.texts.iter().flatten().map(|text| text.len()).sum();
-        let payload = self.payload.map_or(0, <[u8]>::len);
-        let mut out = Vec::with_capacity(640 + texts + payload);
-        out.push(b'{');
+        let mut out = Vec::with_capacity(768 + texts);
         self.text(&mut out, Text::Id);
         if let Some(handled) = self.is_handled_error {
-            key(&mut out, "isHandledError");
+            out.extend_from_slice(b",\"isHandledError\":");
             out.extend_from_slice(if handled { b"true" } else { b"false" });
         }
         for text in [
@@ -63,30 +73,37 @@ impl Draft<'_> {
             self.text(&mut out, text);
         }
         if let Some(timestamp) = self.timestamp {
-            key(&mut out, "timestamp");
-            out.extend_from_slice(timestamp.to_string().as_bytes());
+            out.extend_from_slice(b",\"timestamp\":");
+            push_number(&mut out, timestamp);
         }
         self.text(&mut out, Text::EventName);
-        key(&mut out, "messageType");
-        push_string(&mut out, self.message_type.as_str());
-        address(&mut out, "sender", &self.sender);
+        out.extend_from_slice(b",\"messageType\":\"");
+        out.extend_from_slice(self.message_type.as_str().as_bytes());
+        out.extend_from_slice(b"\",\"sender\":");
+        push_address(&mut out, &self.sender, addresses[0]);
         if let Some(receiver) = &self.receiver {
-            address(&mut out, "receiver", receiver);
+            out.extend_from_slice(b",\"receiver\":");
+            push_address(&mut out, receiver, addresses[1]);
         }
-        if let Some(payload) = self.payload {
-            key(&mut out, "payload");
-            out.extend_from_slice(payload);
+        if self.payload.is_some() {
+            out.extend_from_slice(b",\"payload\":");
         }
+        let payload_at = out.len();
         let [.., traceparent, tracestate] = self.texts;
-        if let Some(otp) = otp::object(traceparent, tracestate) {
-            key(&mut out, "otp");
-            push_string(&mut out, &otp);
-        }
+        otp::push(&mut out, b",\"otp\":", traceparent, tracestate);
         out.push(b'}');
-        Ok(out)
+        // Each field brings the comma before it, the first one too.
+        if let Some(first) = out.first_mut() {
+            *first = b'{';
+        }
+        Frame {
+            text: out,
+            payload_at,
+        }
     }
 
-    fn check(&self) -> Result<(), DecodeError> {
+    /// Makes sure that all fields are there without which it could not be decoded.
+    pub(super) fn check(&self) -> Result<(), DecodeError> {
         let missing = |field| DecodeError::new(field, 0, Problem::Missing);
         if self.message_type.is_call() {
             self.receiver.ok_or_else(|| missing("receiver"))?;
@@ -98,6 +115,11 @@ impl Draft<'_> {
         for ((_, _, field), part) in ADDRESS.iter().zip(self.receiver.iter().flatten()).take(3) {
             part.ok_or_else(|| missing(field))?;
         }
+        Ok(())
+    }
+
+    /// Makes sure that the payload is one JSON value.
+    pub(super) fn check_payload(&self) -> Result<(), DecodeError> {
         let invalid = |error| DecodeError {
             field: Some("payload"),
             ..DecodeError::from(error)
@@ -109,28 +131,95 @@ impl Draft<'_> {
 
     fn text(&self, out: &mut Vec<u8>, text: Text) {
         if let Some(value) = self.texts[text as usize] {
-            key(out, text.name());
-            push_string(out, value);
+            out.extend_from_slice(text.member().as_bytes());
+            push_escaped(out, value);
+            out.push(b'"');
+        }
+    }
+
+    /// The trace context as the text of an object.
+    pub fn otp(&self) -> Option<String> {
+        let [.., traceparent, tracestate] = self.texts;
+        otp::object(traceparent, tracestate)
+    }
+
+    /// The MQTT user properties, in the order in which PURISTA writes them. An absent text has none, nor has an
+    /// empty one but in the addresses.
+    pub fn user_properties(&self, mut push: impl FnMut(&'static str, &str)) {
+        push("messageType", self.message_type.as_str());
+        let [name, version, target, instance] = self.sender.map(Option::unwrap_or_default);
+        push("senderServiceName", name);
+        push("senderServiceVersion", version);
+        push("senderServiceTarget", target);
+        push("senderInstanceId", instance);
+        if let (true, Some(address)) = (self.message_type.is_call(), self.receiver) {
+            let [name, version, target, instance] = address.map(Option::unwrap_or_default);
+            push("receiverServiceName", name);
+            push("receiverServiceVersion", version);
+            push("receiverServiceTarget", target);
+            if !instance.is_empty() {
+                push("receiverInstanceId", instance);
+            }
+        }
+        for text in [
+            Text::Traceparent,
+            Text::Tracestate,
+            Text::EventName,
+            Text::PrincipalId,
+            Text::TenantId,
+        ] {
+            if let Some(value) = self.texts[text as usize].filter(|value| !value.is_empty()) {
+                push(text.name(), value);
+            }
         }
     }
 }
 
-fn key(out: &mut Vec<u8>, name: &str) {
-    if out.last() != Some(&b'{') {
-        out.push(b',');
-    }
-    push_string(out, name);
-    out.push(b':');
+/// An envelope without its payload.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Everything else.
+    pub text: Vec<u8>,
+    /// Where the payload belongs.
+    pub payload_at: usize,
 }
 
-fn address(out: &mut Vec<u8>, whose: &str, parts: &[Option<&str>; 4]) {
-    key(out, whose);
-    out.push(b'{');
+/// Appends an address, prepared or not.
+fn push_address(out: &mut Vec<u8>, parts: &[Option<&str>; 4], prepared: Option<&str>) {
+    match prepared {
+        Some(json) => out.extend_from_slice(json.as_bytes()),
+        None => push_parts(out, parts),
+    }
+}
+
+/// Appends an address.
+pub(super) fn push_parts(out: &mut Vec<u8>, parts: &[Option<&str>; 4]) {
+    let start = out.len();
     for ((name, ..), part) in ADDRESS.iter().zip(parts) {
         if let Some(part) = part {
-            key(out, name);
-            push_string(out, part);
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":\"");
+            push_escaped(out, part);
+            out.push(b'"');
         }
     }
+    match out.get_mut(start) {
+        Some(first) => *first = b'{',
+        None => out.push(b'{'),
+    }
     out.push(b'}');
+}
+
+fn push_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break out.extend_from_slice(&digits[first..]);
+        }
+    }
 }

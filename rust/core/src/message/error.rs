@@ -27,6 +27,8 @@ pub enum Problem {
     Duplicate,
     /// A field (or the whole) is of another kind than this.
     Type(&'static str, Kind),
+    /// It is 2 GiB or more.
+    Size,
     /// No message is of this type.
     MessageType(Box<str>),
 }
@@ -58,6 +60,7 @@ impl fmt::Display for DecodeError {
             Problem::Json(reason) => write!(f, ": not valid JSON: {reason}")?,
             Problem::Missing => f.write_str(" is missing")?,
             Problem::Duplicate => f.write_str(" is there twice")?,
+            Problem::Size => f.write_str(" is too large")?,
             Problem::Type(expected, found) => write!(f, ": expected {expected}, found {found}")?,
             Problem::MessageType(found) => {
                 let short: String = found.chars().take(60).collect();

@@ -9,11 +9,24 @@ macro_rules! texts {
 
         impl Text {
             /// Every one of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            pub const ALL: &'static [Self] = &Self::ALL_OF;
+
+            /// The same, with their number.
+            pub const ALL_OF: [Self; [$($name),+].len()] = [$(Self::$variant),+];
 
             /// Its name in the envelope.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
+            }
+
+            /// What stands before its value in the envelope.
+            pub(super) const fn member(self) -> &'static str {
+                match self { $(Self::$variant => concat!(",\"", $name, "\":\"")),+ }
+            }
+
+            /// The same without the comma.
+            pub(super) const fn key(self) -> &'static [u8] {
+                match self { $(Self::$variant => concat!("\"", $name, "\":\"").as_bytes()),+ }
             }
 
             /// The field of the envelope with this name.

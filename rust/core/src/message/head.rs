@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{otp, Decoded, Draft, Text};
+use super::decoded::address_ref;
+use super::draft::{push_parts, Frame};
+use super::{DecodeError, Draft, Text};
 use crate::ids::{self, Hex};
 use crate::{AddressRef, Fields, MessageType, Texts};
 
@@ -14,7 +16,14 @@ use crate::{AddressRef, Fields, MessageType, Texts};
 /// assert_eq!(address.instance_id(), None);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Address(Arc<Texts<4>>);
+pub struct Address(Arc<Prepared>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Prepared {
+    texts: Texts<4>,
+    /// As it stands in an envelope.
+    json: Box<str>,
+}
 
 impl Address {
     /// An address: service, version, target, and the instance, if one is meant.
@@ -22,27 +31,33 @@ impl Address {
         Self::from_parts([Some(name), Some(version), Some(target), instance_id])
     }
 
-    fn from_parts(parts: [Option<&str>; 4]) -> Self {
-        Self(Arc::new(Texts::new(parts)))
+    /// An address of these parts: service, version, target, instance.
+    pub fn from_parts(parts: [Option<&str>; 4]) -> Self {
+        let mut json = Vec::with_capacity(160);
+        push_parts(&mut json, &parts);
+        Self(Arc::new(Prepared {
+            texts: Texts::new(parts),
+            json: String::from_utf8(json).unwrap_or_default().into_boxed_str(),
+        }))
     }
 
     /// Its texts; that of an absent instance is empty.
     pub fn borrowed(&self) -> AddressRef<'_> {
-        AddressRef {
-            service_name: self.0.or_empty(0),
-            service_version: self.0.or_empty(1),
-            service_target: self.0.or_empty(2),
-            instance_id: self.0.or_empty(3),
-        }
+        address_ref(self.parts())
     }
 
     /// The instance, if one is meant.
     pub fn instance_id(&self) -> Option<&str> {
-        self.0.get(3)
+        self.0.texts.get(3)
     }
 
-    fn parts(&self) -> [Option<&str>; 4] {
-        [0, 1, 2, 3].map(|n| self.0.get(n))
+    /// The same as [`Self::from_parts`] takes.
+    pub fn parts(&self) -> [Option<&str>; 4] {
+        [0, 1, 2, 3].map(|n| self.0.texts.get(n))
+    }
+
+    fn json(&self) -> &str {
+        &self.0.json
     }
 }
 
@@ -74,21 +89,6 @@ pub struct Head {
     pub receiver: Option<Address>,
 }
 
-impl From<&Decoded<'_>> for Head {
-    fn from(decoded: &Decoded<'_>) -> Self {
-        let draft = decoded.draft(&[]);
-        Self {
-            message_type: decoded.message_type,
-            id: MessageId::Given,
-            timestamp: decoded.timestamp,
-            is_handled_error: decoded.is_handled_error,
-            texts: Texts::new(draft.texts),
-            sender: Address::from_parts(draft.sender),
-            receiver: draft.receiver.map(Address::from_parts),
-        }
-    }
-}
-
 impl Head {
     /// The content type of a message that has none.
     pub const CONTENT_TYPE: &'static str = "application/json";
@@ -108,16 +108,6 @@ impl Head {
         }
     }
 
-    /// The type of the payload, `application/json` unless the message says otherwise.
-    pub fn content_type(&self) -> &str {
-        self.text(Text::ContentType).unwrap_or(Self::CONTENT_TYPE)
-    }
-
-    /// The encoding of the payload, `utf-8` unless the message says otherwise.
-    pub fn content_encoding(&self) -> &str {
-        self.text(Text::ContentEncoding).unwrap_or(Self::CONTENT_ENCODING)
-    }
-
     /// What it is routed by.
     pub fn fields(&self) -> Fields<'_> {
         Fields {
@@ -130,19 +120,14 @@ impl Head {
         }
     }
 
-    /// The envelope with this payload.
-    ///
-    /// # Errors
-    /// As [`Draft::encode`].
-    pub fn encode(&self, payload: Option<&[u8]>) -> Result<Vec<u8>, super::DecodeError> {
+    /// Calls `with` with the same as something to encode.
+    pub fn draft<R>(&self, payload: Option<&[u8]>, with: impl FnOnce(&Draft<'_>) -> R) -> R {
         self.id(|id| {
-            let mut texts = [id; Text::COUNT];
-            for text in Text::ALL.iter().skip(1) {
-                texts[*text as usize] = self.text(*text);
-            }
-            texts[Text::ContentType as usize] = Some(self.content_type());
-            texts[Text::ContentEncoding as usize] = Some(self.content_encoding());
-            Draft {
+            let mut texts = Text::ALL_OF.map(|text| self.text(text));
+            texts[Text::Id as usize] = id;
+            texts[Text::ContentType as usize].get_or_insert(Self::CONTENT_TYPE);
+            texts[Text::ContentEncoding as usize].get_or_insert(Self::CONTENT_ENCODING);
+            with(&Draft {
                 message_type: self.message_type,
                 texts,
                 timestamp: self.timestamp,
@@ -150,45 +135,23 @@ impl Head {
                 sender: self.sender.parts(),
                 receiver: self.receiver.as_ref().map(Address::parts),
                 payload,
-            }
-            .encode()
+            })
         })
     }
 
-    /// The text of the `otp` field: the trace context as an object.
-    pub fn otp(&self) -> Option<String> {
-        let [traceparent, tracestate] = [Text::Traceparent, Text::Tracestate].map(|text| self.text(text));
-        otp::object(traceparent, tracestate)
-    }
-
-    /// The MQTT user properties, in the order in which PURISTA writes them. An absent text has none, nor has an
-    /// empty one but in the addresses.
-    pub fn user_properties<'s>(&'s self, mut push: impl FnMut(&'static str, &'s str)) {
-        push("messageType", self.message_type.as_str());
-        let sender = self.sender.borrowed();
-        push("senderServiceName", sender.service_name);
-        push("senderServiceVersion", sender.service_version);
-        push("senderServiceTarget", sender.service_target);
-        push("senderInstanceId", sender.instance_id);
-        if let (true, Some(address)) = (self.message_type.is_call(), &self.receiver) {
-            let receiver = address.borrowed();
-            push("receiverServiceName", receiver.service_name);
-            push("receiverServiceVersion", receiver.service_version);
-            push("receiverServiceTarget", receiver.service_target);
-            if !receiver.instance_id.is_empty() {
-                push("receiverInstanceId", receiver.instance_id);
+    /// The envelope around this payload. `is_checked`: whether it is known to be one JSON value that may stand
+    /// one level deep in another.
+    ///
+    /// # Errors
+    /// As [`Draft::encode`].
+    pub fn frame(&self, payload: Option<&[u8]>, is_checked: bool) -> Result<Frame, DecodeError> {
+        self.draft(payload, |draft| {
+            draft.check()?;
+            if !is_checked {
+                draft.check_payload()?;
             }
-        }
-        for text in [
-            Text::Traceparent,
-            Text::Tracestate,
-            Text::EventName,
-            Text::PrincipalId,
-            Text::TenantId,
-        ] {
-            if let Some(value) = self.text(text).filter(|value| !value.is_empty()) {
-                push(text.name(), value);
-            }
-        }
+            let receiver = self.receiver.as_ref().map(Address::json);
+            Ok(draft.frame([Some(self.sender.json()), receiver]))
+        })
     }
 }

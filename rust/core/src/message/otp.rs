@@ -1,29 +1,52 @@
 //! The `otp` field: W3C trace context as a JSON object inside a JSON string.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use crate::json::{push_string, JsonError, Kind, Raw, Scanner};
+use crate::json::{is_plain, push_string, JsonError, Kind, Raw, Scanner};
 
 /// `traceparent` and `tracestate`.
-pub type Trace<'a> = [Option<Cow<'a, str>>; 2];
+type Trace<'a> = [Option<Cow<'a, str>>; 2];
 
 /// Reads the trace context. What is not one counts as absent: tracing must not cost a message.
-pub fn read(otp: Raw<'_>) -> Trace<'_> {
-    if let Some(traceparent) = plain(otp.text) {
-        return [Some(Cow::Borrowed(traceparent)), None];
-    }
+pub fn read(otp: Raw<'_>) -> [Option<String>; 2] {
     let text = otp.decode();
     parse(&text)
         .unwrap_or_default()
-        .map(|found| found.map(|text| Cow::Owned(text.into_owned())))
+        .map(|found| found.map(Cow::into_owned))
 }
 
-/// The usual case, without a copy: `{\"traceparent\":\"…\"}`.
-fn plain(raw: &str) -> Option<&str> {
-    let inner = raw
-        .strip_prefix(r#"{\"traceparent\":\""#)?
-        .strip_suffix(r#"\"}"#)?;
-    (!inner.contains('\\')).then_some(inner)
+const BEFORE: &str = r#"{\"traceparent\":\""#;
+const AFTER: &str = r#"\"}"#;
+
+/// Where the `traceparent` stands in the usual case: `{\"traceparent\":\"…\"}`.
+pub fn plain(raw: &str) -> Option<Range<usize>> {
+    let inner = raw.strip_prefix(BEFORE)?.strip_suffix(AFTER)?;
+    (!inner.contains('\\')).then_some(BEFORE.len()..BEFORE.len() + inner.len())
+}
+
+/// Appends the trace context as a string, if there is one. `before` comes first.
+pub fn push(out: &mut Vec<u8>, before: &[u8], traceparent: Option<&str>, tracestate: Option<&str>) {
+    match (traceparent, tracestate) {
+        (Some(traceparent), None) if is_plain(traceparent) => {
+            for part in [
+                before,
+                b"\"",
+                BEFORE.as_bytes(),
+                traceparent.as_bytes(),
+                AFTER.as_bytes(),
+                b"\"",
+            ] {
+                out.extend_from_slice(part);
+            }
+        }
+        _ => {
+            if let Some(object) = object(traceparent, tracestate) {
+                out.extend_from_slice(before);
+                push_string(out, &object);
+            }
+        }
+    }
 }
 
 fn parse(text: &str) -> Result<Trace<'_>, JsonError> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::push_variable;
-use crate::message::{Head, Text};
+use crate::message::{Draft, Head, Text};
 
 /// The longest remaining length (MQTT 5, 1.5.5).
 const LONGEST: usize = 268_435_455;
@@ -39,17 +39,18 @@ impl fmt::Display for Unsendable {
 ///
 /// # Errors
 /// For a text that MQTT does not carry.
-pub fn pack_properties(head: &Head, expiry: u32) -> Result<Vec<u8>, Unsendable> {
+pub fn pack_properties(draft: &Draft<'_>, expiry: u32) -> Result<Vec<u8>, Unsendable> {
     let mut out = Vec::with_capacity(512);
     out.push(0x03);
-    let mut result = push_text(&mut out, head.content_type());
+    let content_type = draft.texts[Text::ContentType as usize].unwrap_or(Head::CONTENT_TYPE);
+    let mut result = push_text(&mut out, content_type);
     out.push(0x02);
     out.extend_from_slice(&expiry.to_be_bytes());
-    if let Some(correlation) = head.text(Text::CorrelationId) {
+    if let Some(correlation) = draft.texts[Text::CorrelationId as usize] {
         out.push(0x09);
         result = result.and_then(|()| push_text(&mut out, correlation));
     }
-    head.user_properties(|name, value| {
+    draft.user_properties(|name, value| {
         if result.is_ok() {
             out.push(0x26);
             result = push_text(&mut out, name).and_then(|()| push_text(&mut out, value));
