@@ -157,7 +157,7 @@ def writing(name: str, payload: msgspec.Struct, goal: Goal) -> Case:
     def struct_and_raw() -> bytes:
         return sent(msgspec.Raw(encode_payload(payload)))
 
-    same(*(msgspec.json.decode(data) for data in (ours(), one_struct(), struct_and_raw())))
+    same(*(comparable(data) for data in (ours(), one_struct(), struct_and_raw())))
     return case("B2", f"encode, {name}", ours, {"one typed Struct": one_struct, "Struct and Raw": struct_and_raw}, goal)
 
 
@@ -181,6 +181,14 @@ def routing() -> Case:
 def case(id: str, what: str, ours: Callable[[], object], peers: dict[str, Callable[[], object]], goal: Goal) -> Case:
     timed = {f"msgspec, {name}": loop(peer) for name, peer in peers.items()}
     return Case(id=id, what=what, ours=loop(ours), peers=timed, goal=goal)
+
+
+def comparable(data: bytes) -> dict[str, Any]:
+    """A message without what ours makes anew each time, and the others are given: time, span, and the id it answers."""
+    message: dict[str, Any] = msgspec.json.decode(data)
+    del message["timestamp"], message["id"]
+    message["otp"] = message["otp"][:52], len(message["otp"])
+    return message
 
 
 def as_json(address: Address) -> bytes:

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from .._core import Address, Dispatcher, Message, decode, encode
+from .._core import Address, Dispatcher, Message, answer, decode, encode
+from ..closed import is_closed_type
 
 __all__ = (
     "CLIENT",
@@ -98,18 +99,21 @@ def reading(payload: msgspec.Struct) -> Callable[[], tuple[Any, ...]]:
     data = command(payload)
 
     def read() -> tuple[Any, ...]:
-        message = decode(data)
-        inner, _ = message.call()
+        # As the MQTT bridge does it.
+        kind, correlation_id, trace_id, principal_id, tenant_id, event_name, _, sender, receiver, inner, _ = decode(
+            data
+        ).unpack()
+        found = decode_payload(inner or b"")
         return (
-            message.message_type,
-            message.correlation_id,
-            message.trace_id,
-            message.principal_id,
-            message.tenant_id,
-            message.event_name,
-            message.sender.instance_id,
-            message.receiver,
-            decode_payload(inner or b""),
+            kind,
+            correlation_id,
+            trace_id,
+            principal_id,
+            tenant_id,
+            event_name,
+            sender.instance_id,
+            receiver,
+            found,
         )
 
     return read
@@ -119,23 +123,12 @@ def writing(payload: msgspec.Struct) -> Callable[[], bytes]:
     """From what a handler returns to the bytes of its answer."""
     encode_payload = msgspec.json.Encoder().encode
 
+    received = decode(command(payload))
+    is_closed = is_closed_type(type(payload))
+
     def write() -> bytes:
-        return encode(
-            Message(
-                "commandSuccessResponse",
-                sender=ENDPOINT,
-                receiver=CLIENT,
-                payload=encode_payload(payload),
-                id=TRACE,
-                timestamp=TIME,
-                trace_id=TRACE,
-                correlation_id=TRACE,
-                principal_id="somebody",
-                tenant_id="somewhere",
-                event_name="readingStored",
-                traceparent=TRACEPARENT,
-            )
-        )
+        # As the MQTT bridge does it.
+        return encode(answer(received, ENDPOINT, encode_payload(payload), "readingStored", is_closed))
 
     return write
 
