@@ -1,6 +1,8 @@
 //! Calls that wait for their answers, each until its deadline.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -15,22 +17,40 @@ use foldhash::fast::RandomState;
 /// ```
 #[derive(Debug)]
 pub struct Pending<T> {
-    calls: HashMap<Box<str>, Call<T>, RandomState>,
-    deadlines: BTreeMap<(u64, u64), Box<str>>,
+    calls: HashMap<Arc<str>, u32, RandomState>,
+    slots: Vec<Option<Call<T>>>,
+    free: Vec<u32>,
+    /// Calls by deadline, also such as have gone: most go long before it, and to take one out of the middle costs the
+    /// more the more there are. Where more have gone than wait, all that have gone are dropped at once.
+    deadlines: BinaryHeap<Reverse<Deadline>>,
     sequence: u64,
 }
 
 #[derive(Debug)]
 struct Call<T> {
+    id: Arc<str>,
     waiter: T,
-    deadline: (u64, u64),
+    sequence: u64,
 }
+
+/// When, which of those at the same time, and the slot that the call with this sequence number had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Deadline {
+    at: u64,
+    sequence: u64,
+    slot: u32,
+}
+
+/// Below so many deadlines it is not worth it to drop those of calls that have gone.
+const FEW: usize = 64;
 
 impl<T> Default for Pending<T> {
     fn default() -> Self {
         Self {
             calls: HashMap::default(),
-            deadlines: BTreeMap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            deadlines: BinaryHeap::new(),
             sequence: 0,
         }
     }
@@ -42,37 +62,63 @@ impl<T> Pending<T> {
         if self.calls.contains_key(id) {
             return false;
         }
+        let slot = self
+            .free
+            .pop()
+            .unwrap_or_else(|| u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
+        let id: Arc<str> = id.into();
         self.sequence += 1;
-        let deadline = (deadline, self.sequence);
-        self.deadlines.insert(deadline, id.into());
-        self.calls.insert(id.into(), Call { waiter, deadline });
+        let call = Call {
+            id: Arc::clone(&id),
+            waiter,
+            sequence: self.sequence,
+        };
+        match self.slots.get_mut(slot as usize) {
+            Some(place) => *place = Some(call),
+            None => self.slots.push(Some(call)),
+        }
+        self.calls.insert(id, slot);
+        self.deadlines.push(Reverse(Deadline {
+            at: deadline,
+            sequence: self.sequence,
+            slot,
+        }));
         true
     }
 
     /// Takes a call out: its answer came, or nobody waits any more.
     pub fn remove(&mut self, id: &str) -> Option<T> {
-        let call = self.calls.remove(id)?;
-        self.deadlines.remove(&call.deadline);
+        let slot = self.calls.remove(id)?;
+        let call = self.take(slot)?;
+        if self.deadlines.len() > FEW && self.deadlines.len() / 2 > self.calls.len() {
+            let slots = &self.slots;
+            self.deadlines.retain(|Reverse(deadline)| waits(slots, deadline));
+        } else {
+            self.drop_gone();
+        }
         Some(call.waiter)
     }
 
     /// Takes out every call whose deadline is `now` or earlier, in the order of the deadlines.
     pub fn expire(&mut self, now: u64) -> Vec<T> {
         let mut expired = Vec::new();
-        while let Some(entry) = self.deadlines.first_entry() {
-            if entry.key().0 > now {
-                break;
+        while let Some(Reverse(deadline)) = self.deadlines.peek().copied().filter(|first| first.0.at <= now) {
+            self.deadlines.pop();
+            if !waits(&self.slots, &deadline) {
+                continue;
             }
-            if let Some(call) = self.calls.remove(&entry.remove()) {
+            if let Some(call) = self.take(deadline.slot) {
+                self.calls.remove(&call.id);
                 expired.push(call.waiter);
             }
         }
+        self.drop_gone();
         expired
     }
 
     /// When the first call expires.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.deadlines.first_key_value().map(|(key, _)| key.0)
+        self.deadlines.peek().map(|Reverse(first)| first.at)
     }
 
     /// Takes out every call.
@@ -82,7 +128,7 @@ impl<T> Pending<T> {
 
     /// Everyone who waits, in no order.
     pub fn waiters(&self) -> impl Iterator<Item = &T> {
-        self.calls.values().map(|call| &call.waiter)
+        self.slots.iter().flatten().map(|call| &call.waiter)
     }
 
     /// How many calls wait.
@@ -94,6 +140,27 @@ impl<T> Pending<T> {
     pub fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
+
+    fn take(&mut self, slot: u32) -> Option<Call<T>> {
+        let call = self.slots.get_mut(slot as usize)?.take()?;
+        self.free.push(slot);
+        Some(call)
+    }
+
+    /// The first deadline is always that of a call that waits.
+    fn drop_gone(&mut self) {
+        while let Some(Reverse(first)) = self.deadlines.peek() {
+            if waits(&self.slots, first) {
+                break;
+            }
+            self.deadlines.pop();
+        }
+    }
+}
+
+fn waits<T>(slots: &[Option<Call<T>>], deadline: &Deadline) -> bool {
+    let call = slots.get(deadline.slot as usize).and_then(Option::as_ref);
+    call.is_some_and(|call| call.sequence == deadline.sequence)
 }
 
 #[cfg(test)]
