@@ -24,10 +24,10 @@ from time import monotonic
 from purista_fast.bench import report as device
 from purista_fast.bench import suite
 
-from . import chart, dispatch, envelope, footprint, mqtt, others, page, report, scale, topic_memory, topics
+from . import chart, dispatch, envelope, footprint, growth, mqtt, others, page, report, scale, topic_memory, topics
 from .harness import Result, Skipped, Wanted
 
-MODULES = (dispatch, others, scale, envelope, topics, topic_memory, mqtt, footprint)
+MODULES = (dispatch, others, scale, envelope, topics, topic_memory, mqtt, footprint, growth)
 """In the order of the table."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-__all__ = ("MISSING", "begin", "count", "is_available", "mark")
+__all__ = ("MISSING", "begin", "count", "is_available", "mark", "pause")
 
 MISSING = "valgrind is missing: apt-get install valgrind"
 _TOOLS = ("valgrind", "callgrind_control")
@@ -39,10 +39,20 @@ def count(module: str, *arguments: str) -> list[int]:
 
 
 def begin() -> None:
-    """Called by the program once all is made ready: up to here nothing was counted, and it ran much faster."""
-    control = subprocess.Popen(["callgrind_control", "--instr=on", str(os.getpid())], stdout=subprocess.DEVNULL)
+    """Called by the program once all is made ready: from here on it is counted, and much slower."""
+    _control("on")
+
+
+def pause() -> None:
+    """Called by the program before it makes the next thing ready. No section may reach across a pause."""
+    _control("off")
+
+
+def _control(instrumentation: str) -> None:
+    program = ["callgrind_control", f"--instr={instrumentation}", str(os.getpid())]
+    control = subprocess.Popen(program, stdout=subprocess.DEVNULL)
     while control.poll() is None:
-        pass  # a process that waits is not listened to by valgrind
+        pass  # valgrind does not hear a process that waits
     if control.returncode:
         raise RuntimeError("callgrind_control failed")
 
