@@ -46,6 +46,11 @@ impl<const N: usize> Texts<N> {
         self.joined.get(start..end)
     }
 
+    /// All of them, one after the other.
+    pub(crate) fn joined(&self) -> &str {
+        &self.joined
+    }
+
     /// The text at this index, empty if there is none.
     pub fn or_empty(&self, index: usize) -> &str {
         self.get(index).unwrap_or_default()

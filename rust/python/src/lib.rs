@@ -14,6 +14,7 @@ mod emission;
 mod error;
 mod event;
 mod invocation;
+mod joined;
 mod made;
 mod mapping;
 mod message;

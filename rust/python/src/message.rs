@@ -11,6 +11,7 @@ use crate::address::Address;
 use crate::addresses;
 use crate::arrived::Arrived;
 use crate::error::wire_error;
+use crate::joined::joined;
 use crate::made::{now, Made};
 use crate::names;
 
@@ -65,15 +66,7 @@ impl Message {
         let frame = made.head.frame(payload, made.is_checked).map_err(wire_error)?;
         let payload = payload.unwrap_or_default();
         let (before, after) = frame.text.split_at(frame.payload_at);
-        // Straight into the object: a payload may be large.
-        PyBytes::new_with(py, frame.text.len() + payload.len(), |out| {
-            let (first, rest) = out.split_at_mut(before.len());
-            let (second, third) = rest.split_at_mut(payload.len());
-            first.copy_from_slice(before);
-            second.copy_from_slice(payload);
-            third.copy_from_slice(after);
-            Ok(())
-        })
+        joined(py, [before, payload, after])
     }
 
     /// A text of the header. That of an id made here is only to be had by [`Self::with_id`].

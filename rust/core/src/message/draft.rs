@@ -44,7 +44,7 @@ impl Draft<'_> {
     pub fn encode(&self) -> Result<Vec<u8>, DecodeError> {
         self.check()?;
         self.check_payload()?;
-        let Frame { mut text, payload_at } = self.frame([None, None]);
+        let Frame { mut text, payload_at } = self.frame([None, None], false);
         let rest = text.split_off(payload_at);
         text.extend_from_slice(self.payload.unwrap_or_default());
         text.extend_from_slice(&rest);
@@ -53,11 +53,12 @@ impl Draft<'_> {
 
     /// The envelope without its payload, if all fields are there.
     ///
-    /// `addresses`: the JSON of sender and receiver where it is at hand.
-    pub(super) fn frame(&self, addresses: [Option<&str>; 2]) -> Frame {
+    /// `addresses`: the JSON of sender and receiver where it is at hand; `plain`: whether the texts are known to need
+    /// no escapes.
+    pub(super) fn frame(&self, addresses: [Option<&str>; 2], plain: bool) -> Frame {
         let texts: usize = self.texts.iter().flatten().map(|text| text.len()).sum();
         let mut out = Vec::with_capacity(768 + texts);
-        self.text(&mut out, Text::Id);
+        self.text(&mut out, Text::Id, plain);
         if let Some(handled) = self.is_handled_error {
             out.extend_from_slice(b",\"isHandledError\":");
             out.extend_from_slice(if handled { b"true" } else { b"false" });
@@ -70,13 +71,13 @@ impl Draft<'_> {
             Text::ContentType,
             Text::ContentEncoding,
         ] {
-            self.text(&mut out, text);
+            self.text(&mut out, text, plain);
         }
         if let Some(timestamp) = self.timestamp {
             out.extend_from_slice(b",\"timestamp\":");
             push_number(&mut out, timestamp);
         }
-        self.text(&mut out, Text::EventName);
+        self.text(&mut out, Text::EventName, plain);
         out.extend_from_slice(b",\"messageType\":\"");
         out.extend_from_slice(self.message_type.as_str().as_bytes());
         out.extend_from_slice(b"\",\"sender\":");
@@ -129,10 +130,14 @@ impl Draft<'_> {
             .map_or(Ok(()), |payload| json::check_within(payload, 1).map_err(invalid))
     }
 
-    fn text(&self, out: &mut Vec<u8>, text: Text) {
+    fn text(&self, out: &mut Vec<u8>, text: Text, plain: bool) {
         if let Some(value) = self.texts[text as usize] {
             out.extend_from_slice(text.member().as_bytes());
-            push_escaped(out, value);
+            if plain {
+                out.extend_from_slice(value.as_bytes());
+            } else {
+                push_escaped(out, value);
+            }
             out.push(b'"');
         }
     }

@@ -6,6 +6,7 @@ use super::decoded::address_ref;
 use super::draft::{push_parts, Frame};
 use super::{DecodeError, Draft, Text};
 use crate::ids::{self, Hex};
+use crate::json::is_plain;
 use crate::{AddressRef, Fields, MessageType, Texts};
 
 /// An address that is cheap to clone.
@@ -151,7 +152,10 @@ impl Head {
                 draft.check_payload()?;
             }
             let receiver = self.receiver.as_ref().map(Address::json);
-            Ok(draft.frame([Some(self.sender.json()), receiver]))
+            Ok(draft.frame(
+                [Some(self.sender.json()), receiver],
+                is_plain(self.texts.joined()),
+            ))
         })
     }
 }
