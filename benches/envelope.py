@@ -1,8 +1,9 @@
 """B: messages from and to bytes, and on to their consumer.
 
-Every side reads the same bytes, or writes a message of the same fields with the same values (ids and times are
-given, addresses that do not change are prepared). Payloads end as, and begin as, the typed msgspec structs of
-``purista_fast.bench.envelope``.
+Every side reads the same bytes, or writes a message of the same fields; addresses that do not change are prepared.
+Ours answers a command that it has read, and makes time and span anew; the others are given theirs. No side checks the
+JSON that it has just made: ours is told that the type is closed, see ``purista_fast.closed``. Payloads end as, and
+begin as, the typed msgspec structs of ``purista_fast.bench.envelope``.
 """
 
 from __future__ import annotations

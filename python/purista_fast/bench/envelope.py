@@ -99,7 +99,7 @@ def reading(payload: msgspec.Struct) -> Callable[[], tuple[Any, ...]]:
     data = command(payload)
 
     def read() -> tuple[Any, ...]:
-        # As the MQTT bridge does it.
+        # As the MQTT bridge takes out what it runs a command by.
         kind, correlation_id, trace_id, principal_id, tenant_id, event_name, _, sender, receiver, inner, _ = decode(
             data
         ).unpack()
@@ -127,7 +127,7 @@ def writing(payload: msgspec.Struct) -> Callable[[], bytes]:
     is_closed = is_closed_type(type(payload))
 
     def write() -> bytes:
-        # As the MQTT bridge does it.
+        # As the MQTT bridge does it where the endpoint says that the type of its results is closed.
         return encode(answer(received, ENDPOINT, encode_payload(payload), "readingStored", is_closed))
 
     return write
