@@ -18,8 +18,8 @@ from .harness import Goal, Result, Skipped, Wanted, compare
 __all__ = ("results",)
 
 GOALS = {12: Goal(6.0, "faster"), 4: None}
-"""By number of levels. The goal is that of PURISTA's topics, which have 12: a name of 4 levels shares all but the last
-with thousands of others here, and is a single node of a trie, which no form that keeps a filter's text gets below."""
+"""By number of levels. The goal is that of PURISTA's topics, which have 12. The names of 4 share all but the last with
+thousands of others: a sixth of what MQTTMatcher takes for them is less than the text of the filters."""
 ROUNDS = 7
 
 
