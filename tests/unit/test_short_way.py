@@ -219,6 +219,45 @@ async def test_a_command_that_becomes_observed_leaves_it(service: Service, anyio
                     break
 
 
+
+
+
+
+
+
+
+
+
+
+
+
+async def test_those_who_wait_for_room_get_it_in_turn(service: Service) -> None:
+    order: list[int] = []
+    numbered: Event[int] = Event("numbered", int)
+
+    @service.subscription(numbered, queue_size=4)
+    async def take(ctx: Context, payload: int) -> None:
+        order.append(payload)
+
+    async def script(ctx: Context) -> None:
+        started: list[int] = []
+
+        async def emit(number: int) -> None:
+            started.append(number)
+            await ctx.emit(numbered, number)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(40):
+                tasks.start_soon(emit, number)
+        with anyio.fail_after(5):
+            while len(order) < 40:
+                await anyio.lowlevel.checkpoint()
+        # Trio shuffles those who are woken together: as many as there is room for.
+        assert max(abs(order.index(number) - place) for place, number in enumerate(started)) < 4
+
+    await within(service, script)
+
+
 async def test_awaited_twice_it_says_so(service: Service, anyio_backend_name: str) -> None:
     async def script(ctx: Context) -> None:
         for awaitable in (ctx.invoke(commands.nothing), ctx.emit(measured, Reading(1.0))):

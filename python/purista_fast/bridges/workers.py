@@ -116,6 +116,7 @@ class _Crew:
     """The workers of one consumer."""
 
     __slots__ = (
+        "coming",
         "consumer",
         "dismissed",
         "id",
@@ -139,6 +140,8 @@ class _Crew:
         self.dismissed = False
         self.parked: deque[anyio.Event] = deque()
         self.rooms: deque[anyio.Event] = deque()
+        self.coming = 0
+        """Emitters that were woken for a room each, and are still to take it."""
         self.idle: anyio.Event | None = None
 
     @property
@@ -186,9 +189,9 @@ class _Crew:
     def make_room(self) -> None:
         """Wakes as many emitters as there is room for."""
         room = self.workers.dispatcher.depth(self.id)[1]
-        while self.rooms and room > 0:
+        while self.rooms and room > self.coming:
             self.rooms.popleft().set()
-            room -= 1
+            self.coming += 1
         if self.rooms:
             self.workers.dispatcher.blocked(self.id)
 
@@ -199,10 +202,12 @@ class _Crew:
             await event.wait()
         except BaseException:
             if event.is_set():
+                self.coming -= 1
                 self.make_room()  # the room meant for this one goes to the next
             else:
                 self.rooms.remove(event)
             raise
+        self.coming -= 1
 
     async def wait_until_idle(self) -> None:
         if self.idle is None:
