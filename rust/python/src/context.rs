@@ -211,17 +211,12 @@ impl Context {
         if kwargs.is_none() && args.len() <= 1 {
             if let Some((local, timeout)) = Shortcuts::command(&context.scope, command)? {
                 let payload = args.get_item(0).ok();
-                if let Some(call) = Call::new(slf, local, payload, timeout) {
+                if let Some(call) = Call::new(slf, command, local, payload, timeout) {
                     return Ok(Bound::new(py, Invocation::local(call))?.into_any());
                 }
             }
         }
-        let scope = context.scope.bind(py);
-        let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
-        scope.call_method1(
-            intern!(py, "invoke"),
-            (context.origin(py)?, command, args, kwargs),
-        )
+        context.invoke_by_detour(py, command, args, kwargs)
     }
 
     #[pyo3(signature = (event, payload = None, /))]
@@ -238,10 +233,8 @@ impl Context {
             .as_ref()
             .map(|ordinals| ordinals.fetch_add(1, Ordering::Relaxed));
         if let Some(outlet) = Shortcuts::outlet(&context.scope, event)? {
-            if outlet.get().is_open() {
-                let emission = Emission::new(slf, outlet, event, payload, ordinal);
-                return Ok(Bound::new(py, emission)?.into_any());
-            }
+            let emission = Emission::new(slf, outlet, event, payload, ordinal);
+            return Ok(Bound::new(py, emission)?.into_any());
         }
         context.emit_by_detour(py, event, &payload, ordinal)
     }
@@ -269,7 +262,21 @@ impl Context {
 }
 
 impl Context {
-    /// Has the runtime emit the event: it knows all cases.
+    /// Has the runtime invoke the command: it knows all cases.
+    pub fn invoke_by_detour<'py>(
+        &self,
+        py: Python<'py>,
+        command: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
+        self.scope
+            .bind(py)
+            .call_method1(intern!(py, "invoke"), (self.origin(py)?, command, args, kwargs))
+    }
+
+    /// As for a command.
     pub fn emit_by_detour<'py>(
         &self,
         py: Python<'py>,

@@ -90,12 +90,7 @@ impl Outlet {
 }
 
 impl Outlet {
-    /// Whether events may go this way now.
-    pub fn is_open(&self) -> bool {
-        self.dispatcher.get().is_open()
-    }
-
-    /// The message, or `None` if the payload does not fit.
+    /// The message, or `None` if it takes a detour: the payload does not fit, or the bridge has stopped.
     fn message<'py>(
         &self,
         py: Python<'py>,
@@ -103,6 +98,9 @@ impl Outlet {
         payload: &Bound<'py, PyAny>,
         ordinal: Option<u64>,
     ) -> PyResult<Option<Bound<'py, Message>>> {
+        if !self.dispatcher.get().is_open() {
+            return Ok(None);
+        }
         let Ok(data) = call::one(self.encode.bind(py), payload) else {
             return Ok(None);
         };
@@ -149,12 +147,7 @@ impl Job for Emit {
     fn begin(&mut self, py: Python<'_>) -> PyResult<Next> {
         let (outlet, context) = (self.outlet.get(), self.context.get());
         let payload = self.payload.bind(py);
-        let message = if outlet.is_open() {
-            outlet.message(py, context, payload, self.ordinal)?
-        } else {
-            None
-        };
-        let Some(message) = message else {
+        let Some(message) = outlet.message(py, context, payload, self.ordinal)? else {
             // The detour says what is wrong.
             let detour = context.emit_by_detour(py, self.event.bind(py), payload, self.ordinal)?;
             return Ok(Next::Await(detour.unbind()));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::call;
@@ -131,39 +131,52 @@ impl Drop for Running {
 /// A call of a local command.
 pub struct Call {
     caller: Py<Context>,
+    /// As the caller names it.
+    name: Py<PyAny>,
     command: Py<LocalCommand>,
     argument: Option<Py<PyAny>>,
     timeout: f64,
+    /// Once it runs; `None` if it takes a detour.
+    run: Option<Run>,
+}
+
+struct Run {
+    context: Py<Context>,
     arm: Py<PyAny>,
-    /// Once it runs.
-    run: Option<(Py<Context>, Running)>,
+    running: Running,
 }
 
 impl Call {
-    /// `None` if it takes a detour: it has another form, or may not be run like this now.
+    /// `None` if the command takes other arguments.
     pub fn new(
         caller: &Bound<'_, Context>,
+        name: &Bound<'_, PyAny>,
         command: Py<LocalCommand>,
         argument: Option<Bound<'_, PyAny>>,
         timeout: f64,
     ) -> Option<Self> {
-        let found = command.get();
-        if found.payload.is_some() != argument.is_some() {
+        if command.get().payload.is_some() != argument.is_some() {
             return None;
         }
-        let arm = found.lock().as_ref()?.clone_ref(caller.py());
         Some(Self {
             caller: caller.clone().unbind(),
+            name: name.clone().unbind(),
             command,
             argument: argument.map(Bound::unbind),
             timeout,
-            arm,
             run: None,
         })
     }
 
     fn begin(&mut self, py: Python<'_>) -> PyResult<Next> {
         let command = self.command.get();
+        let Some(arm) = command.lock().as_ref().map(|arm| arm.clone_ref(py)) else {
+            // Since it was called, the application has begun to stop, or somebody to look on.
+            let arguments = PyTuple::new(py, self.argument.as_ref())?;
+            let caller = self.caller.get();
+            let detour = caller.invoke_by_detour(py, self.name.bind(py), &arguments, None)?;
+            return Ok(Next::Await(detour.unbind()));
+        };
         let encoded = match (&command.payload, &self.argument) {
             (Some([encode, _]), Some(argument)) => {
                 Some(bytes(call::one(encode.bind(py), argument.bind(py))?)?)
@@ -179,7 +192,11 @@ impl Call {
             self.timeout,
         );
         let context = Bound::new(py, context)?;
-        self.run = Some((context.clone().unbind(), Running::new(&command.running)));
+        self.run = Some(Run {
+            context: context.clone().unbind(),
+            arm,
+            running: Running::new(&command.running),
+        });
         let coroutine = match (&command.payload, encoded) {
             (Some([_, decode]), Some(data)) => match call::one(decode.bind(py), &data) {
                 Ok(value) => call::two(command.handler.bind(py), &context, &value),
@@ -198,14 +215,15 @@ impl Call {
 
     /// The result as the caller gets it, through JSON as over a wire.
     fn ended(&mut self, py: Python<'_>, outcome: PyResult<Py<PyAny>>) -> PyResult<Py<PyAny>> {
-        let command = self.command.get();
-        let [encode, decode] = &command.result;
-        let encoded = outcome.and_then(|value| bytes(call::one(encode.bind(py), value.bind(py))?));
-        let Some((context, running)) = self.run.take() else {
-            return encoded.map(|data| data.into_any().unbind());
+        let Some(Run { context, running, .. }) = self.run.take() else {
+            return outcome;
         };
         drop(running);
-        let data = encoded.map_err(|error| command.failed(py, &error, &context, "handler", None))?;
+        let command = self.command.get();
+        let [encode, decode] = &command.result;
+        let data = outcome
+            .and_then(|value| bytes(call::one(encode.bind(py), value.bind(py))?))
+            .map_err(|error| command.failed(py, &error, &context, "handler", None))?;
         call::one(decode.bind(py), &data)
             .map(Bound::unbind)
             .map_err(|error| command.failed(py, &error, &context, "result", Some(&data.unbind())))
@@ -213,13 +231,12 @@ impl Call {
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.caller)?;
+        visit.call(&self.name)?;
         visit.call(&self.command)?;
         visit.call(&self.argument)?;
-        visit.call(&self.arm)?;
-        match &self.run {
-            Some((context, _)) => visit.call(context),
-            None => Ok(()),
-        }
+        let Some(run) = &self.run else { return Ok(()) };
+        visit.call(&run.context)?;
+        visit.call(&run.arm)
     }
 }
 
@@ -260,11 +277,11 @@ impl Job for Invoke {
         match &self.source {
             Source::Given(_, arm, request) => self.timer.start(arm.bind(py), request.bind(py)),
             Source::Local(call) => {
-                let Some((context, _)) = &call.run else {
+                let Some(run) = &call.run else {
                     return Ok(());
                 };
                 self.timer
-                    .start(call.arm.bind(py), context.get().origin(py)?.bind(py))
+                    .start(run.arm.bind(py), run.context.get().origin(py)?.bind(py))
             }
         }
     }
