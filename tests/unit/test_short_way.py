@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from msgspec import Struct
 
 from purista_fast import App, Client, Context, Event, HandledError, Message, PayloadError, Service, UnhandledError
-from purista_fast._core import Emission, Invocation
+from purista_fast._core import Emission, Invocation, Serve
 
 pytestmark = pytest.mark.anyio
 
@@ -234,10 +236,55 @@ async def test_awaited_after_the_end_nothing_runs(service: Service) -> None:
             await awaitable
 
 
+async def test_those_who_ask_take_it_for_a_coroutine(service: Service) -> None:
+    """As AnyIO before 4.14 does, where a task group starts it."""
+    states: list[str] = []
+
+    @service.command
+    async def look(ctx: Context) -> None:
+        waits = made[-1]
+        await anyio.lowlevel.checkpoint()
+        states.append(inspect.getcoroutinestate(waits))
+
+    made: list[Any] = []
+
+    async def script(ctx: Context) -> None:
+        for begin in (lambda: ctx.invoke(commands.wait, 0.01), lambda: ctx.emit(measured, Reading(1.0))):
+            made.append(begin())
+            assert inspect.iscoroutine(made[-1])
+            await made[-1]
+        made.append(ctx.invoke(commands.wait, 0.02))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait_for, made[-1])
+            tasks.start_soon(ctx.invoke, look)
+            tasks.start_soon(ctx.emit, measured, Reading(1.0))
+
+    await within(service, script)
+    assert states == [inspect.CORO_SUSPENDED]
 
 
+async def wait_for(awaitable: Awaitable[Any]) -> None:
+    await awaitable
 
 
+async def test_those_who_look_how_far_a_task_is_see_the_handler(service: Service) -> None:
+    waits, seen = anyio.Event(), anyio.Event()
+    functions: list[str] = []
+
+    @service.subscription(measured)
+    async def take(ctx: Context, payload: Reading) -> None:
+        waits.set()
+        await seen.wait()
+
+    async def script(ctx: Context) -> None:
+        await ctx.emit(measured, Reading(1.0))
+        await waits.wait()
+        found = [root for root in gc.get_objects() if type(root) is Serve and root.cr_suspended]
+        functions.extend(root.cr_await.__name__ for root in found)
+        seen.set()
+
+    await within(service, script)
+    assert functions == ["take"]
 
 
 

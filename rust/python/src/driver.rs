@@ -116,6 +116,15 @@ impl<J: Job> Driver<J> {
         closed.map(drop)
     }
 
+    /// The coroutine that waits, if one does.
+    pub fn waiting(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.lock()
+            .as_ref()?
+            .coroutine
+            .as_ref()
+            .map(|found| found.clone_ref(py))
+    }
+
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Ok(state) = self.0.try_lock() else {
             return Ok(());
@@ -256,7 +265,16 @@ fn thrown<'py>(error: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
     }
 }
 
+/// The type of the coroutines that `async def` makes.
+pub fn coroutine_type(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    py.import(intern!(py, "types"))?
+        .getattr(intern!(py, "CoroutineType"))
+}
+
 /// The methods of an awaitable, for a class that is a tuple of its driver.
+///
+/// It passes for a coroutine that has no frame: older versions of `AnyIO` start nothing else in a task, and those who
+/// look how far a task is follow `cr_await` to the handler.
 macro_rules! awaitable {
     ($class:ident { $($rest:tt)* }) => {
         #[pymethods]
@@ -294,6 +312,35 @@ macro_rules! awaitable {
 
             fn close(&self, py: Python<'_>) -> PyResult<()> {
                 self.0.close(py)
+            }
+
+            #[getter]
+            fn __class__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                crate::driver::coroutine_type(py)
+            }
+
+            #[getter]
+            fn __name__(&self) -> &'static str {
+                stringify!($class)
+            }
+
+            #[getter]
+            fn cr_frame(&self) {}
+
+            #[getter]
+            fn cr_await(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+                self.0.waiting(py)
+            }
+
+            /// As far as those can tell who ask from outside while it does not run.
+            #[getter]
+            fn cr_running(&self) -> bool {
+                false
+            }
+
+            #[getter]
+            fn cr_suspended(&self, py: Python<'_>) -> bool {
+                self.0.waiting(py).is_some()
             }
 
             #[allow(clippy::needless_pass_by_value)] // the signature is PyO3's
