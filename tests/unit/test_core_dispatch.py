@@ -255,6 +255,17 @@ class TestInvocation:
         invocation.close()
         assert timer.settled == [None]
 
+    def test_dropped_while_it_waits_it_settles(self) -> None:
+        timer = Timer()
+
+        async def handler() -> None:
+            await suspend(None)
+
+        invocation = Invocation(handler(), timer.arm, None)
+        invocation.send(None)
+        del invocation
+        assert timer.settled == [None]
+
     def test_no_coroutine_is_a_type_error(self) -> None:
         with pytest.raises((TypeError, AttributeError)):
             Invocation(1, Timer().arm, None).send(None)  # type: ignore[arg-type]

@@ -207,15 +207,23 @@ impl<J: Job> Driver<J> {
 }
 
 impl<J: Job> Drop for Driver<J> {
-    /// Says, as Python does of a coroutine, that it was never awaited.
+    /// Closes what waits; says, as Python does of a coroutine, that it was never awaited.
     fn drop(&mut self) {
-        if self.lock().as_ref().is_none_or(|state| state.begun) {
+        let Some(mut state) = self.lock().take() else {
             return;
-        }
+        };
         Python::try_attach(|py| {
             let pending = PyErr::take(py);
-            let text = std::ffi::CString::new(format!("{} was never awaited", J::NAME)).unwrap_or_default();
-            if let Err(error) = PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1) {
+            let outcome = if state.begun {
+                // It closes itself.
+                drop(state.coroutine.take());
+                state.job.closed(py)
+            } else {
+                let text =
+                    std::ffi::CString::new(format!("{} was never awaited", J::NAME)).unwrap_or_default();
+                PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1)
+            };
+            if let Err(error) = outcome {
                 error.write_unraisable(py, None);
             }
             if let Some(pending) = pending {
