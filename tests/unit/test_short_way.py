@@ -6,7 +6,7 @@ import gc
 import inspect
 import warnings
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import anyio.lowlevel
@@ -287,8 +287,29 @@ async def test_those_who_look_how_far_a_task_is_see_the_handler(service: Service
     assert functions == ["take"]
 
 
+async def test_an_interruption_is_no_payload_that_does_not_fit(service: Service) -> None:
+    interrupted: Event[Interrupted] = Event("interrupted", Interrupted)
+
+    @service.subscription(event_name="interrupted")
+    async def take(ctx: Context, payload: Interrupted) -> None:
+        pytest.fail("was emitted")
+
+    async def script(ctx: Context) -> None:
+        given = Interrupted()
+        Interrupted.times = 1
+        with pytest.raises(KeyboardInterrupt):
+            await ctx.emit(interrupted, given)
+
+    await within(service, script)
 
 
+class Interrupted(Struct):
+    times: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        if Interrupted.times:
+            Interrupted.times -= 1
+            raise KeyboardInterrupt
 
 
 async def test_those_who_wait_for_room_get_it_in_turn(service: Service) -> None:

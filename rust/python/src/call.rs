@@ -1,5 +1,6 @@
 //! Calls of Python functions with few arguments, without a tuple for them.
 
+use pyo3::exceptions::PyException;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
@@ -19,7 +20,19 @@ const OFFSET: usize = 1 << (usize::BITS - 1);
 
 /// `callable(first)`
 pub fn one<'py>(callable: &Bound<'py, PyAny>, first: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    call(callable, &[std::ptr::null_mut(), first.as_ptr()])
+    call(callable, [std::ptr::null_mut(), first.as_ptr()])
+}
+
+/// `callable(first)`, or `None` if that raises an `Exception`.
+pub fn unless_refused<'py>(
+    callable: &Bound<'py, PyAny>,
+    first: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match one(callable, first) {
+        Ok(result) => Ok(Some(result)),
+        Err(error) if error.is_instance_of::<PyException>(callable.py()) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// `callable(first, second)`
@@ -28,20 +41,20 @@ pub fn two<'py>(
     first: &Bound<'py, PyAny>,
     second: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    call(callable, &[std::ptr::null_mut(), first.as_ptr(), second.as_ptr()])
+    call(callable, [std::ptr::null_mut(), first.as_ptr(), second.as_ptr()])
 }
 
 fn call<'py, const N: usize>(
     callable: &Bound<'py, PyAny>,
-    places: &[*mut PyObject; N],
+    mut places: [*mut PyObject; N],
 ) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: attached to the interpreter (`callable` is bound); all arguments are borrowed for the call; there is
-    // a free place before the first of them, as `OFFSET` says; the result is an owned reference or null with an
-    // error set.
+    // SAFETY: attached to the interpreter (`callable` is bound); all arguments are borrowed for the call; the place
+    // before the first of them is free and may be written to, as `OFFSET` says; the result is an owned reference or
+    // null with an error set.
     unsafe {
         let result = PyObject_Vectorcall(
             callable.as_ptr(),
-            places.as_ptr().add(1),
+            places.as_mut_ptr().add(1),
             (N - 1) | OFFSET,
             std::ptr::null_mut(),
         );

@@ -101,11 +101,11 @@ impl Outlet {
         if !self.dispatcher.get().is_open() {
             return Ok(None);
         }
-        let Ok(data) = call::one(self.encode.bind(py), payload) else {
+        let Some(data) = call::unless_refused(self.encode.bind(py), payload)? else {
             return Ok(None);
         };
         let data = data.cast_into::<PyBytes>()?;
-        let Ok(value) = call::one(self.decode.bind(py), &data) else {
+        let Some(value) = call::unless_refused(self.decode.bind(py), &data)? else {
             return Ok(None);
         };
         let trace = context.trace(py)?;

@@ -67,9 +67,10 @@ impl Handler {
         if let Some([kind, decode]) = &self.payload {
             value = match found.take_kept(kind) {
                 Some(kept) => Some(kept.into_bound(py)),
-                None => found
-                    .payload(py)
-                    .and_then(|data| call::one(decode.bind(py), &data).ok()),
+                None => match found.payload(py) {
+                    Some(data) => call::unless_refused(decode.bind(py), &data)?,
+                    None => None,
+                },
             };
             if value.is_none() {
                 return Ok(None);
