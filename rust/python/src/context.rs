@@ -12,7 +12,9 @@ use crate::invocation::{Call, Invocation};
 use crate::message::Message;
 use crate::shortcuts::Shortcuts;
 
-/// The message at hand, and the way to other services.
+/// The message at hand, and the way to other services. Made by the application, one for each run of a handler.
+///
+/// ``Context[Config, Resources]`` gives types to ``config`` and ``resources``.
 #[pyclass(frozen, weakref, module = "purista_fast._core")]
 pub struct Context {
     scope: Py<Shortcuts>,
@@ -120,6 +122,7 @@ impl Context {
     }
 }
 
+#[allow(clippy::doc_markdown)] // the docstrings that Python shows, as in the stub
 #[pymethods]
 impl Context {
     #[new]
@@ -149,17 +152,20 @@ impl Context {
         self.scope.clone_ref(py)
     }
 
+    /// Whether this is the context of a running application, and not of a test.
     #[getter]
     fn is_live<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.of_scope(py, intern!(py, "is_live"))
     }
 
+    /// The message that the handler runs for.
     #[getter]
     fn message<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let scope = self.scope.bind(py);
         scope.call_method1(intern!(py, "message_of"), (self.origin(py)?,))
     }
 
+    /// A logger of the standard library, bound to service, target and trace.
     #[getter]
     fn logger<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
@@ -169,37 +175,51 @@ impl Context {
             .call_method1(intern!(py, "logger_of"), (slf,))
     }
 
+    /// 32 hex digits that all messages of one cause have in common.
     #[getter]
     fn trace_id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let scope = self.scope.bind(py);
         scope.call_method1(intern!(py, "trace_id_of"), (self.origin(py)?,))
     }
 
+    /// On whose behalf this runs.
     #[getter]
     fn principal_id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.of_origin(py, intern!(py, "principal_id"))
     }
 
+    /// In whose realm this runs.
     #[getter]
     fn tenant_id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.of_origin(py, intern!(py, "tenant_id"))
     }
 
+    /// The running application's name on the bridge.
     #[getter]
     fn instance_id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.of_scope(py, intern!(py, "instance_id"))
     }
 
+    /// The service's configuration, from ``[config.<service>]``.
     #[getter]
     fn config<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.of_scope(py, intern!(py, "config"))
     }
 
+    /// What the application was given: a database pool, a sensor bus.
     #[getter]
     fn resources<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.of_scope(py, intern!(py, "resources"))
     }
 
+    /// Has a command run, wherever it is served, and gives its result.
+    ///
+    /// Trace, principal and tenant go with it. Options of the call are given by ``command.using(timeout=2.0)``.
+    ///
+    /// :raises HandledError: as the command raised it; 400 if payload or parameter do not fit its schema.
+    /// :raises UnhandledError: 500 if it crashed, 502 if nobody serves it, 504 if no answer came in time.
+    /// :raises DefinitionError: if the handler has an ``invokes`` list without this command.
+    /// :raises TypeError: if the arguments are not those of the command, or no JSON can be made of them.
     #[pyo3(signature = (command, /, *args, **kwargs))]
     fn invoke<'py>(
         slf: &Bound<'py, Self>,
@@ -219,6 +239,15 @@ impl Context {
         context.invoke_by_detour(py, command, args, kwargs)
     }
 
+    /// Emits an event; trace, principal and tenant go with it. What a return promises is the bridge's to say.
+    ///
+    /// In a subscription the event's id follows from that of the message at hand and from how many were emitted before
+    /// it: when the handler is tried again, its events are recognised as the same.
+    ///
+    /// :raises PayloadError: if the payload does not fit the event's type.
+    /// :raises UnhandledError: 503 if a queue stayed full for ``queue_timeout``; 507 if there is no room to keep it.
+    /// :raises BridgeError: if it has to be on disk (``durability="disk"``), and the bridge has none.
+    /// :raises DefinitionError: if the handler has an ``emits`` list without this event.
     #[pyo3(signature = (event, payload = None, /))]
     fn emit<'py>(
         slf: &Bound<'py, Self>,
