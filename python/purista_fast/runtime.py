@@ -177,6 +177,7 @@ class Runtime:
             success_event=command.success_event.name if command.success_event else None,
             keeping=command.success_event.keeping if command.success_event else DEFAULT_KEEPING,
             schema=function_added(signature),
+            result=result.type,
         )
 
     def consumer(self, subscription: Subscription[..., Any], scope: Scope) -> Consumer:

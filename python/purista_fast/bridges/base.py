@@ -62,11 +62,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """How that event is kept."""
     schema: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """What ``infoServiceFunctionAdded`` tells others about it."""
-    is_closed: bool = False
-    """Whether a result of a request without ``reply`` was decoded as a type that leaves no part unread.
-
-    Such a result is not looked at again before it is sent; see :func:`purista_fast.closed.is_closed_type`.
-    """
+    result: Any = Any
+    """The type that a result of a request without ``reply`` was decoded as."""
     is_internal: bool = False
     """Whether it is the framework's own: not one of the services, and not refused when there are too many commands."""
 

@@ -65,6 +65,7 @@ class Serving:
         """Whether what comes is refused."""
         self.outbox: Outbox | None = None
         """Keeps answers that are events; set before the start, if there is one."""
+        self._read_whole: dict[Address, bool] = {}
         self._instance_id = instance_id
         self._publisher = publisher
         self._intake = intake
@@ -214,7 +215,7 @@ class Serving:
     ) -> Outgoing | None:
         """Publishes the answer; one that cannot be published becomes an error that can."""
         address = endpoint.address
-        response = response_message(command, address, outcome, endpoint.success_event, endpoint.is_closed)
+        response = response_message(command, address, outcome, endpoint.success_event, self._is_read_whole(endpoint))
 
         def expiry() -> int:
             return event_expiry(response, deadline - time.monotonic(), self._message_expiry)
@@ -235,6 +236,15 @@ class Serving:
                 return None
             instead = UnhandledError(error.status, "the answer cannot be sent")
             return self._answer(endpoint, command, instead, deadline)
+
+    def _is_read_whole(self, endpoint: Endpoint) -> bool:
+        """Whether a result has no part that was not read when it was decoded, so that it need not be checked again."""
+        address = endpoint.address
+        if address not in self._read_whole:
+            from ...closed import is_closed_type  # what it imports is of use only to those who serve
+
+            self._read_whole[address] = is_closed_type(endpoint.result)
+        return self._read_whole[address]
 
     def _settled(self, entry: Outgoing) -> None:
         error = entry.error()
