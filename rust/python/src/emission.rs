@@ -14,7 +14,7 @@ use crate::driver::{awaitable, Driver, Job, Next};
 use crate::message::Message;
 
 /// A payload of more bytes than this is decoded once more when it is handled: what waits shall stay small.
-const KEPT: usize = 4096;
+const KEPT: usize = 512;
 
 /// What a message has in common with that which caused it.
 #[derive(Clone, Default)]

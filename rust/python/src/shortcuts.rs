@@ -11,7 +11,7 @@ use crate::emission::Outlet;
 use crate::invocation::LocalCommand;
 
 /// Commands made anew for each call would fill the memory otherwise.
-const MOST: usize = 1000;
+const MOST: usize = 128;
 
 /// What the runs of one handler invoke and emit, by identity. A scope derives from it.
 #[pyclass(frozen, subclass, module = "purista_fast._core")]
