@@ -220,6 +220,31 @@ async def test_much_goes_out_whole_and_a_disconnect_last(ends: tuple[QuickSocket
         assert all(packet.endswith(payload) for packet in taken[:12])
 
 
+@pytest.mark.parametrize("end", ["by the broker", "here", "here, with a word", "by what is no MQTT", "by silence"])
+async def test_a_connection_ends_while_the_broker_does_not_read(
+    ends: tuple[QuickSocket, PlayedBroker], end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is lost, and nothing worse comes of it."""
+    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+    async with connected(ends, keep_alive=1) as side:
+        await side.link.accepted()
+        for _ in range(12):
+            side.link.publish("a", b"y" * 1_000_000, b"\0")
+        await anyio.sleep(0.1)
+        if end == "by the broker":
+            side.broker.sock.shutdown(socket.SHUT_WR)
+        elif end == "here":
+            side.link.close("enough")
+        elif end == "here, with a word":
+            await side.link.disconnect(0)
+        elif end == "by what is no MQTT":
+            side.broker.send("30ffffffff01")
+        await side.link.lost.wait()
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(LinkLost):
+            side.link.publish("a", b"", b"\0")
+
+
 async def test_what_is_sent_in_one_turn_goes_out_together(
     ends: tuple[QuickSocket, PlayedBroker], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -68,13 +69,15 @@ class Outflow:
 
     async def keep_going(self) -> None:
         """Goes on whenever the system takes something again; runs as long as the connection."""
-        while True:
-            if not self._is_stalled:
-                self._stalled = anyio.Event()
-                await self._stalled.wait()
-            await anyio.wait_writable(self._sock.raw)
-            self._is_stalled = False
-            self.flush()
+        with contextlib.suppress(anyio.ClosedResourceError, OSError):  # closed while it was waited for
+            while not self._is_over:
+                if not self._is_stalled:
+                    self._stalled = anyio.Event()
+                    await self._stalled.wait()
+                    continue
+                await anyio.wait_writable(self._sock.raw)
+                self._is_stalled = False
+                self.flush()
 
     async def emptied(self) -> None:
         """Waits until all is with the system; for as long as the connection is there."""
