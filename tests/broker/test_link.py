@@ -279,3 +279,15 @@ async def test_silence_is_asked_about(ends: tuple[QuickSocket, PlayedBroker], mo
         assert await side.broker.take() == PINGREQ
         await side.link.lost.wait()
         assert side.link.reason == "the broker has not answered for 1 s"
+
+
+async def test_a_broker_that_wants_no_signs_of_life(ends: tuple[QuickSocket, PlayedBroker]) -> None:
+    """Is asked as often as we are set to ask, neither all the time nor never."""
+    async with connected(ends, keep_alive=1, connack=bytes.fromhex("2006 00 00 03 130000")) as side:
+        await side.link.accepted()
+        began = anyio.current_time()
+        for _ in range(2):
+            assert await side.broker.take() == PINGREQ
+            side.broker.send(PINGRESP)
+        assert anyio.current_time() - began >= 1.5
+        assert side.link.is_up

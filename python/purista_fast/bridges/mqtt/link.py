@@ -108,6 +108,7 @@ class Link:
         self._published: set[int] = set()
         """The packet ids of what is not acknowledged."""
         self._last_mid = 0
+        self._own_keep_alive = connect.keep_alive
         self._received_at = self._pinged_at = time.monotonic()
         self._reader = PacketReader(
             max_packet=connect.max_packet_size,
@@ -314,8 +315,9 @@ class Link:
 
     async def _keep_alive(self) -> None:
         await self._connack.wait()
+        # A broker that says 0 wants no signs of life; we want some of it nevertheless.
+        keep_alive = self._client.keepalive or self._own_keep_alive
         while self.is_up:
-            keep_alive = self._client.keepalive
             await anyio.sleep(min(keep_alive / 4, 5))
             now = time.monotonic()
             if not self._may_read.is_set():
