@@ -89,6 +89,24 @@ async def test_after_a_break_events_go_again_in_order_and_commands_do_not() -> N
     assert (window.in_flight, window.waiting) == (0, 0)
 
 
+async def test_what_goes_again_counts_for_what_is_left_of_its_time() -> None:
+    left = iter((30, 20, 10))
+    expiries: list[int] = []
+
+    class Link(PlayedLink):
+        def publish(self, topic: str, payload: bytes, properties: bytes, *, retain: bool = False) -> int:
+            expiries.append(int.from_bytes(properties.partition(b"\x02\0")[2][:3], "big"))
+            return super().publish(topic, payload, properties, retain=retain)
+
+    entry = event(0)
+    entry.expiry = lambda: next(left)
+    window = publisher(Link())
+    window.post(entry)
+    for _ in range(2):
+        window.up(Link())  # type: ignore[arg-type]
+    assert expiries == [30, 20, 10]
+
+
 async def test_nothing_is_published_without_a_link() -> None:
     window = publisher()
     first, second = command(1), event(2)

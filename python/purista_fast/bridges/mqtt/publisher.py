@@ -342,7 +342,7 @@ class Publisher:
             mid = link.publish(entry.topic, entry.payload, entry.properties(), retain=entry.retain)
         except LinkLost:
             return False
-        entry.sent = True
+        entry.sent, entry.is_fresh = True, False
         self._in_flight[mid] = entry
         return True
 
