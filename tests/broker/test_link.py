@@ -10,6 +10,7 @@ import pytest
 
 from purista_fast._core import Publish
 from purista_fast.bridges.mqtt import link as module
+from purista_fast.bridges.mqtt import outflow
 from purista_fast.bridges.mqtt.connect import Connect
 from purista_fast.bridges.mqtt.link import Link, LinkLost, Refused
 from purista_fast.bridges.mqtt.sockets import QuickSocket
@@ -291,3 +292,20 @@ async def test_a_broker_that_wants_no_signs_of_life(ends: tuple[QuickSocket, Pla
             side.broker.send(PINGRESP)
         assert anyio.current_time() - began >= 1.5
         assert side.link.is_up
+
+
+@pytest.mark.parametrize(("most", "reason"), [(100_000, "read nothing for 2 s"), (20, "reads nothing, and 20 packets")])
+async def test_a_broker_that_only_talks(
+    ends: tuple[QuickSocket, PlayedBroker], monkeypatch: pytest.MonkeyPatch, most: int, reason: str
+) -> None:
+    """What it is to be told is not kept for ever, and without end."""
+    monkeypatch.setattr(outflow, "_MOST", most)
+    async with connected(ends, keep_alive=1) as side:
+        await side.link.accepted()
+        for _ in range(12):
+            side.link.publish("a", b"y" * 1_000_000, b"\0")
+        while side.link.is_up:
+            side.broker.send("3206 000174 0001 00")
+            await anyio.sleep(0.02)
+            side.link.acknowledge(1)
+        assert reason in side.link.reason

@@ -323,6 +323,8 @@ class Link:
             if not self._may_read.is_set():
                 self._received_at = now  # the answer to a ping would not be read
                 self._outflow.put(_PING)
+            elif self._outflow.is_stuck(2 * keep_alive):
+                self._lose(f"the broker has read nothing for {2 * keep_alive} s")
             elif self._pinged_at > self._received_at:
                 if now - self._pinged_at >= keep_alive:
                     self._lose(f"the broker has not answered for {keep_alive} s")

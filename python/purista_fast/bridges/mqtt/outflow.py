@@ -15,6 +15,8 @@ __all__ = ("Outflow",)
 
 _LARGE = 128 * 1024
 """So much is sent at once, in bytes; more is not copied together."""
+_MOST = 100_000
+"""How many packets wait for a broker that reads nothing; those of a window and of a receive maximum are fewer."""
 
 
 class Outflow:
@@ -45,7 +47,10 @@ class Outflow:
         if self._is_over:
             return
         self._chunks.append(data)
-        if not self._is_due and not self._is_stalled:
+        if self._is_stalled:
+            if len(self._chunks) > _MOST:
+                self._give_up(f"the broker reads nothing, and {_MOST} packets wait for it")
+        elif not self._is_due:
             self._is_due = True
             self._soon()
 
@@ -79,6 +84,10 @@ class Outflow:
                 self._is_stalled = False
                 self.flush()
 
+    def is_stuck(self, seconds: float) -> bool:
+        """Whether the system has taken nothing for so long of what waits."""
+        return self._is_stalled and time.monotonic() - self.sent_at >= seconds
+
     async def emptied(self) -> None:
         """Waits until all is with the system; for as long as the connection is there."""
         self.flush()
@@ -106,13 +115,16 @@ class Outflow:
                         self._stalled.set()
                     return
                 self._head = b"" if sent == len(self._head) else memoryview(self._head)[sent:]
+                self.sent_at = time.monotonic()
         except OSError as error:
-            self.close()
-            self._broken(error.strerror or str(error))
+            self._give_up(error.strerror or str(error))
             return
-        self.sent_at = time.monotonic()
         if self._emptied is not None:
             self._emptied.set()
+
+    def _give_up(self, reason: str) -> None:
+        self.close()
+        self._broken(reason)
 
     def _next(self) -> bytes:
         chunks = self._chunks
