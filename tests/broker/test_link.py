@@ -133,6 +133,18 @@ async def test_a_packet_id_in_use_is_left_out(
         side.broker.send("40020002")
         await until(lambda: seen)
         assert side.link.publish("a", b"", b"\0") == 2
+        with pytest.raises(LinkLost, match="no more ids"):
+            side.link.publish("a", b"", b"\0")
+
+
+async def test_more_subscriptions_at_once_than_there_are_packet_ids(
+    ends: tuple[QuickSocket, PlayedBroker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LAST_MID", 3)
+    async with connected(ends) as side:
+        await side.link.accepted()
+        with pytest.raises(LinkLost, match="no more ids"):
+            await side.link.subscribe([(f"{number}", number) for number in range(1, 5)])
 
 
 async def test_messages_arrive_in_order_however_they_are_cut(ends: tuple[QuickSocket, PlayedBroker]) -> None:

@@ -333,7 +333,13 @@ class Link:
                 self._outflow.put(_PING)
 
     def _next_mid(self) -> int:
-        """A packet id that is not in use."""
+        """A packet id that is not in use.
+
+        :raises LinkLost: if there is none.
+        """
+        if len(self._published) + len(self._replies) >= _LAST_MID:
+            self._lose(f"the broker has left {_LAST_MID} packets without an answer, and MQTT has no more ids")
+            raise LinkLost(self.reason)
         mid = self._last_mid
         while True:
             mid = mid + 1 if mid < _LAST_MID else 1
