@@ -179,6 +179,9 @@ async def test_messages_arrive_in_order_however_they_are_cut(ends: tuple[QuickSo
         ("3006 000174 021101", "property 0x11"),
         ("3003 000574", "ends before"),
         ("400101", "ends before"),
+        ("9000", "not understood"),
+        ("f000", "not understood"),
+        ("0000", "not understood"),
         ("e0028700", "the broker closed it: Not authorized"),
     ],
 )

@@ -260,7 +260,8 @@ class Link:
             return  # the DISCONNECT is on its way, and then the connection is closed
         by_broker = flags.is_disconnect_packet_from_server
         self.code = code.value if by_broker else 0
-        self._lose(f"the broker closed it: {code}" if by_broker else "the connection broke")
+        # The socket is not paho's: if the broker has not said good-bye, paho did not understand it.
+        self._lose(f"the broker closed it: {code}" if by_broker else "what came was not understood")
 
     def _replied(self, _client: object, _data: object, mid: int, codes: list[ReasonCode], _properties: object) -> None:
         reply = self._replies.pop(mid, None)
