@@ -1,11 +1,11 @@
 //! `Context`: what a handler receives beside its payload.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
-use pyo3::{intern, PyTraverseError, PyVisit};
+use pyo3::{intern, Borrowed, PyTraverseError, PyVisit};
 
 use crate::emission::{Emission, Trace};
 use crate::invocation::{Call, Invocation};
@@ -15,14 +15,14 @@ use crate::shortcuts::Shortcuts;
 /// The message at hand, and the way to other services. Made by the application, one for each run of a handler.
 ///
 /// ``Context[Config, Resources]`` gives types to ``config`` and ``resources``.
-#[pyclass(frozen, weakref, module = "purista_fast._core")]
+#[pyclass(frozen, module = "purista_fast._core")]
 pub struct Context {
     scope: Py<Shortcuts>,
     /// The request or message that the handler runs for; one that was called without a detour makes its request
     /// when it is asked for.
     origin: OnceLock<Py<PyAny>>,
     called: Option<Called>,
-    trace: OnceLock<Trace>,
+    trace: OnceLock<Arc<Trace>>,
     /// Numbers the events that a subscription emits, so that their ids are the same when it is tried again.
     ordinals: Option<AtomicU64>,
 }
@@ -100,9 +100,9 @@ impl Context {
     /// What its messages have in common with that which it runs for.
     pub fn trace(&self, py: Python<'_>) -> PyResult<&Trace> {
         if self.trace.get().is_none() {
-            let _ = self.trace.set(Trace::of(self.root().bind(py))?);
+            let _ = self.trace.set(Arc::new(Trace::of(self.root().bind(py))?));
         }
-        Ok(self.trace.get_or_init(Trace::default))
+        Ok(self.trace.get_or_init(Arc::default))
     }
 
     fn root(&self) -> &Py<PyAny> {
@@ -119,6 +119,18 @@ impl Context {
 
     fn of_scope<'py>(&self, py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
         self.scope.bind(py).getattr(name)
+    }
+}
+
+/// An argument that may be left out, which is not the same as `None`. One more in the signature costs less than to take
+/// it out of the others.
+struct Given<'py>(Option<Bound<'py, PyAny>>);
+
+impl<'py> FromPyObject<'_, 'py> for Given<'py> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Self(Some(given.to_owned())))
     }
 }
 
@@ -220,23 +232,29 @@ impl Context {
     /// :raises UnhandledError: 500 if it crashed, 502 if nobody serves it, 504 if no answer came in time.
     /// :raises DefinitionError: if the handler has an ``invokes`` list without this command.
     /// :raises TypeError: if the arguments are not those of the command, or no JSON can be made of them.
-    #[pyo3(signature = (command, /, *args, **kwargs))]
+    #[pyo3(
+        signature = (command, payload = Given(None), /, *args, **kwargs),
+        text_signature = "($self, command, /, *args, **kwargs)",
+    )]
     fn invoke<'py>(
         slf: &Bound<'py, Self>,
         command: &Bound<'py, PyAny>,
+        payload: Given<'py>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, context) = (slf.py(), slf.get());
-        if kwargs.is_none() && args.len() <= 1 {
+        let Given(payload) = payload;
+        if kwargs.is_none() && args.is_empty() {
             if let Some((local, timeout)) = Shortcuts::command(&context.scope, command)? {
-                let payload = args.get_item(0).ok();
-                if let Some(call) = Call::new(slf, command, local, payload, timeout) {
+                if local.get().takes_payload() == payload.is_some() {
+                    let call = Call::new(slf, command, local, payload, timeout);
                     return Ok(Bound::new(py, Invocation::local(call))?.into_any());
                 }
             }
         }
-        context.invoke_by_detour(py, command, args, kwargs)
+        let args = PyTuple::new(py, payload.into_iter().chain(args.iter()).collect::<Vec<_>>())?;
+        context.invoke_by_detour(py, command, &args, kwargs)
     }
 
     /// Emits an event; trace, principal and tenant go with it. What a return promises is the bridge's to say.

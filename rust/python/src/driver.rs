@@ -209,7 +209,7 @@ impl<J: Job> Driver<J> {
 impl<J: Job> Drop for Driver<J> {
     /// Closes what waits; says, as Python does of a coroutine, that it was never awaited.
     fn drop(&mut self) {
-        let Some(mut state) = self.lock().take() else {
+        let Some(mut state) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take() else {
             return;
         };
         Python::try_attach(|py| {

@@ -1,7 +1,7 @@
 //! `Invocation`: a command that runs in the task of its caller, with a deadline.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
@@ -25,7 +25,7 @@ pub struct LocalCommand {
     result: [Py<PyAny>; 2],
     /// Makes the error that the caller gets of that which was raised.
     fail: Py<PyAny>,
-    running: Arc<AtomicUsize>,
+    running: AtomicUsize,
     /// Arms a deadline; there is none while nobody may run it without a detour.
     arm: Mutex<Option<Py<PyAny>>>,
 }
@@ -52,7 +52,7 @@ impl LocalCommand {
             payload: payload.map(parts).transpose()?,
             result: parts(result)?,
             fail,
-            running: Arc::default(),
+            running: AtomicUsize::default(),
             arm: Mutex::default(),
         })
     }
@@ -90,6 +90,11 @@ impl LocalCommand {
 }
 
 impl LocalCommand {
+    /// Whether it is called with a payload.
+    pub fn takes_payload(&self) -> bool {
+        self.payload.is_some()
+    }
+
     /// Never held while Python runs.
     fn lock(&self) -> MutexGuard<'_, Option<Py<PyAny>>> {
         self.arm.lock().unwrap_or_else(PoisonError::into_inner)
@@ -112,22 +117,6 @@ impl LocalCommand {
     }
 }
 
-/// Counts a command as running for as long as it lives.
-struct Running(Arc<AtomicUsize>);
-
-impl Running {
-    fn new(counter: &Arc<AtomicUsize>) -> Self {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Self(counter.clone())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A call of a local command.
 pub struct Call {
     caller: Py<Context>,
@@ -143,29 +132,33 @@ pub struct Call {
 struct Run {
     context: Py<Context>,
     arm: Py<PyAny>,
-    running: Running,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.run.is_some() {
+            self.command.get().running.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Call {
-    /// `None` if the command takes other arguments.
+    /// With an argument if the command takes one, see [`LocalCommand::takes_payload`].
     pub fn new(
         caller: &Bound<'_, Context>,
         name: &Bound<'_, PyAny>,
         command: Py<LocalCommand>,
         argument: Option<Bound<'_, PyAny>>,
         timeout: f64,
-    ) -> Option<Self> {
-        if command.get().payload.is_some() != argument.is_some() {
-            return None;
-        }
-        Some(Self {
+    ) -> Self {
+        Self {
             caller: caller.clone().unbind(),
             name: name.clone().unbind(),
             command,
             argument: argument.map(Bound::unbind),
             timeout,
             run: None,
-        })
+        }
     }
 
     fn begin(&mut self, py: Python<'_>) -> PyResult<Next> {
@@ -195,8 +188,8 @@ impl Call {
         self.run = Some(Run {
             context: context.clone().unbind(),
             arm,
-            running: Running::new(&command.running),
         });
+        command.running.fetch_add(1, Ordering::Relaxed);
         let coroutine = match (&command.payload, encoded) {
             (Some([_, decode]), Some(data)) => match call::one(decode.bind(py), &data) {
                 Ok(value) => call::two(command.handler.bind(py), &context, &value),
@@ -215,11 +208,11 @@ impl Call {
 
     /// The result as the caller gets it, through JSON as over a wire.
     fn ended(&mut self, py: Python<'_>, outcome: PyResult<Py<PyAny>>) -> PyResult<Py<PyAny>> {
-        let Some(Run { context, running, .. }) = self.run.take() else {
+        let Some(Run { context, .. }) = self.run.take() else {
             return outcome;
         };
-        drop(running);
         let command = self.command.get();
+        command.running.fetch_sub(1, Ordering::Relaxed);
         let [encode, decode] = &command.result;
         let data = outcome
             .and_then(|value| bytes(call::one(encode.bind(py), value.bind(py))?))
