@@ -18,6 +18,18 @@ pub use text::{push_escaped, push_string};
 use std::borrow::Cow;
 use std::ops::Range;
 
+/// The data as text.
+fn text_of(data: &[u8]) -> Result<&str, JsonError> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(text) = simd::ascii(data) {
+        return Ok(text);
+    }
+    std::str::from_utf8(data).map_err(|error| JsonError {
+        offset: error.valid_up_to(),
+        reason: Reason::Encoding,
+    })
+}
+
 /// How deep arrays and objects may nest.
 pub const MAX_DEPTH: usize = 256;
 
@@ -66,12 +78,8 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// If the data is not UTF-8.
     pub fn new(data: &'a [u8]) -> Result<Self, JsonError> {
-        let text = std::str::from_utf8(data).map_err(|error| JsonError {
-            offset: error.valid_up_to(),
-            reason: Reason::Encoding,
-        })?;
         Ok(Self {
-            text,
+            text: text_of(data)?,
             position: 0,
             depth: 0,
         })

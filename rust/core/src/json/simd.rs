@@ -28,6 +28,13 @@ pub fn find_end(data: &[u8], start: usize, depth: usize) -> Option<usize> {
     blocks::find_end::<Sse2>(data, start, depth)
 }
 
+/// The data as text if it is ASCII: that is seen in half the time that the general check takes.
+pub fn ascii(data: &[u8]) -> Option<&str> {
+    // SAFETY: ASCII is UTF-8.
+    data.is_ascii()
+        .then(|| unsafe { std::str::from_utf8_unchecked(data) })
+}
+
 /// Which of the bytes are quotes, backslashes or control characters.
 #[inline]
 pub fn special(bytes: &[u8; 16]) -> u32 {
