@@ -173,6 +173,8 @@ def test_damaged(bench: Bench, table: Table, damage: str, file: str) -> None:
         folder = bench.state_of("edge_1") / "Edge" / "edge_1"
         DAMAGES[damage](folder / file, random.Random(number))
         broker.start()
+        # What meets nobody is tried again later: longer than the quiet that is waited for below.
+        until(lambda: subscriber.ask("statistics")["connected"], 30, "the subscriber is back")
         bench.heal()
         emitter = bench.emitter(tasks=8, sections=ON_DISK, count=20)
         emitter.wait_for("done")
