@@ -432,8 +432,8 @@ class LocalCommand:
     """A command that is served in this process, as its callers run it: from payload to result, both through JSON.
 
     :param handler: an async function of the context, and of the payload if there is one.
-    :param fail: makes the error for the caller of that which was raised: by the ``"handler"``, or because the
-        ``"payload"`` or the ``"result"`` (given as JSON) does not fit.
+    :param fail: makes the error for the caller of that which was raised; is given the payload, as JSON, if that does
+        not fit.
     """
 
     def __new__(
@@ -442,7 +442,7 @@ class LocalCommand:
         handler: Callable[..., Awaitable[Any]],
         payload: Codec[Any] | None,
         result: Codec[Any],
-        fail: Callable[[BaseException, Context[Any, Any], str, bytes | None], BaseException],
+        fail: Callable[[BaseException, Context[Any, Any], bytes | None], BaseException],
     ) -> Self: ...
     def open(self, arm: Callable[[Any], object]) -> None:
         """Lets it run without a detour; ``arm`` as for :class:`Invocation`."""

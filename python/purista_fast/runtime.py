@@ -156,10 +156,10 @@ class Runtime:
             finally:
                 self._running -= 1
 
-        def fail(error: BaseException, ctx: Context[Any, Any], what: str, data: bytes | None) -> BaseException:
+        def fail(error: BaseException, ctx: Context[Any, Any], data: bytes | None) -> BaseException:
             if isinstance(error, asyncio.CancelledError):
                 return error if _is_asked_for() else _answer(error, scope, ctx)
-            if what == "payload" and isinstance(error, (msgspec.MsgspecError, RecursionError)):
+            if data is not None and isinstance(error, (msgspec.MsgspecError, RecursionError)):
                 try:
                     read(data, None)
                 except HandledError as rejected:

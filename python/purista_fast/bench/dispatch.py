@@ -70,7 +70,7 @@ async def _echo(ctx: Context, payload: Payload) -> Payload:  # noqa: ARG001 - a 
 
 
 @_service.subscription(_measured)
-async def _count(ctx: Context, payload: Payload) -> None:  # noqa: ARG001
+async def _count(ctx: Context, payload: Payload) -> None:  # noqa: ARG001 - as above
     _counter.one()
 
 
@@ -105,7 +105,7 @@ async def _emit(ctx: Context, event: Event[Payload], count: int, deliveries: int
 for _number in range(FAN_OUT):
 
     @_fan.subscription(_fanned_out, name=f"count{_number}")
-    async def _count_one(ctx: Context, payload: Payload) -> None:  # noqa: ARG001
+    async def _count_one(ctx: Context, payload: Payload) -> None:  # noqa: ARG001 - as above
         _counter.one()
 
 

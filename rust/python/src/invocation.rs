@@ -100,17 +100,16 @@ impl LocalCommand {
         self.arm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The error for the caller. `data` is a payload that did not fit, or the result that does not.
+    /// The error for the caller. `data` is a payload that did not fit.
     fn failed(
         &self,
         py: Python<'_>,
         error: &PyErr,
         context: &Py<Context>,
-        what: &str,
         data: Option<&Py<PyBytes>>,
     ) -> PyErr {
         let error = error.clone_ref(py).into_value(py);
-        match self.fail.bind(py).call1((error, context, what, data)) {
+        match self.fail.bind(py).call1((error, context, data)) {
             Ok(other) => PyErr::from_value(other),
             Err(broken) => broken,
         }
@@ -195,14 +194,14 @@ impl Call {
                 Ok(value) => call::two(command.handler.bind(py), &context, &value),
                 Err(error) => {
                     let data = data.unbind();
-                    return Err(command.failed(py, &error, &context.unbind(), "payload", Some(&data)));
+                    return Err(command.failed(py, &error, &context.unbind(), Some(&data)));
                 }
             },
             _ => call::one(command.handler.bind(py), &context),
         };
         match coroutine {
             Ok(coroutine) => Ok(Next::Await(coroutine.unbind())),
-            Err(error) => Err(command.failed(py, &error, &context.unbind(), "handler", None)),
+            Err(error) => Err(command.failed(py, &error, &context.unbind(), None)),
         }
     }
 
@@ -216,10 +215,10 @@ impl Call {
         let [encode, decode] = &command.result;
         let data = outcome
             .and_then(|value| bytes(call::one(encode.bind(py), value.bind(py))?))
-            .map_err(|error| command.failed(py, &error, &context, "handler", None))?;
+            .map_err(|error| command.failed(py, &error, &context, None))?;
         call::one(decode.bind(py), &data)
             .map(Bound::unbind)
-            .map_err(|error| command.failed(py, &error, &context, "result", Some(&data.unbind())))
+            .map_err(|error| command.failed(py, &error, &context, None))
     }
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -4,6 +4,6 @@ from .proxies import import_paho
 
 import_paho()  # before the bridge does
 
-from .bridge import MqttBridge  # noqa: E402
+from .bridge import MqttBridge  # noqa: E402 - see above
 
 __all__ = ("MqttBridge",)

@@ -16,7 +16,6 @@ from ...errors import StatusCode, UnhandledError
 from ...policy import Keeping
 from ...storage import outbox as table
 from ...storage.database import Database, StorageError
-from ...storage.outbox import Row
 from ..messages import logger
 from .backlog import Backlog
 from .emission import Event, FullError
@@ -397,5 +396,5 @@ class Outbox:
 
     # --- what is lost
 
-    def _refused(self, row: Row, topic: str, reason: str) -> None:
+    def _refused(self, row: table.Row, topic: str, reason: str) -> None:
         self._graveyard.bury_row(row, topic, reason, lambda: self.backlog.gone([row.as_gone()]))
