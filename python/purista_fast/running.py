@@ -51,6 +51,9 @@ class Running:
         self.reporter = self.runtime.reporter = Reporter(name, bridge, self.runtime, settings)
         self.timers: list[tuple[Timer, Scope]] = []
         self.presence = Presence(bridge, services, settings.bridge.queue_timeout)
+        self._clock = anyio.CancelScope()
+        self._timers_ended: anyio.Event | None = None
+        """Set once no timer runs any more; ``None`` before they have begun."""
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[Client]:
@@ -60,14 +63,14 @@ class Running:
         failure: BaseException | None = None
         async with sheltered_tasks() as tasks:
             await self.bridge.start(tasks)
-            clock = anyio.CancelScope()
             try:
                 await self.presence.start(tasks)
-                tasks.start_soon(self._keep_time, clock)
+                self._timers_ended = anyio.Event()
+                tasks.start_soon(self._keep_time, self._timers_ended)
                 yield Client(self.runtime, scope)
             except BaseException as error:  # noqa: BLE001 - raised again below, not wrapped in a group
                 failure = error
-            clock.cancel()
+            self._clock.cancel()
             with anyio.CancelScope(shield=True):
                 # A bridge that has failed carries nothing any more, and nobody is left to finish anything.
                 await (self.bridge.stop() if tasks.cancel_scope.cancel_called else self._stop())
@@ -92,12 +95,15 @@ class Running:
                     await bridge.stop()
         return outcome
 
-    async def _keep_time(self, scope: anyio.CancelScope) -> None:
-        """Runs the timers until the scope is cancelled: before the rest, for what they begin must find all of it."""
-        with scope:
-            async with anyio.create_task_group() as timers:
-                for timer, timer_scope in self.timers:
-                    timers.start_soon(_keep_time, self.runtime, timer, timer_scope)
+    async def _keep_time(self, ended: anyio.Event) -> None:
+        """Runs the timers until the clock is cancelled: before the rest, for what they begin must find all of it."""
+        try:
+            with self._clock:
+                async with anyio.create_task_group() as timers:
+                    for timer, scope in self.timers:
+                        timers.start_soon(_keep_time, self.runtime, timer, scope)
+        finally:
+            ended.set()
 
     def _add_all(self) -> None:
         for service in self.services:
@@ -123,6 +129,10 @@ class Running:
         )
 
     async def _stop(self) -> None:
+        if self._timers_ended is not None:
+            # A timer whose time had come when it was cancelled runs once more, and must find the bridge.
+            with anyio.move_on_after(self.settings.app.drain_timeout):
+                await self._timers_ended.wait()
         await self.presence.drain()
         left = await self.bridge.drain(self.settings.app.drain_timeout)
         if left:

@@ -1,5 +1,7 @@
 """Between definitions and a bridge: deadlines of the calls, times of the timers, what is announced."""
 
+import asyncio
+import time
 from typing import Annotated, Any
 
 import anyio
@@ -80,3 +82,24 @@ async def test_a_timer_leaves_out_what_came_due_during_a_run() -> None:
     assert began[0] - start >= 0.03
     assert began[1] - began[0] >= 0.12, "never two at the same time"
     assert began[2] - began[1] >= 0.02, "and nothing is made up for in a burst"
+
+
+def test_a_timer_that_is_due_at_the_end_still_finds_the_bridge(caplog: pytest.LogCaptureFixture) -> None:
+    clock, began = Service("Clock"), asyncio.Event()
+
+    @clock.every(0.01)
+    async def tick(ctx: Context) -> None:
+        began.set()
+        await asyncio.sleep(0.02)
+        await ctx.emit("ticked")
+
+    async def main() -> None:
+        async with App(clock).serve(bridge="memory://"):
+            await began.wait()
+            # Both sleeps are over when the loop looks again, and this one goes first: the timer's can no longer be
+            # cancelled, and the application stops before it runs on.
+            asyncio.get_running_loop().call_soon(time.sleep, 0.03)
+            await asyncio.sleep(0.005)
+
+    asyncio.run(main())
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
