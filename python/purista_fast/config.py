@@ -16,6 +16,10 @@ from .urls import public_url
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .uplink.settings import UplinkSettings as Uplink
+else:
+    Uplink = Any  # its module is imported by those who have one
+
 __all__ = (
     "AppSettings",
     "BridgeSettings",
@@ -183,6 +187,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     dead_letters: DeadLetterSettings = msgspec.field(default_factory=DeadLetterSettings)
     services: ServicesSettings = msgspec.field(default_factory=ServicesSettings)
     app: AppSettings = msgspec.field(default_factory=AppSettings)
+    uplink: Uplink | None = None
     config: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     source: str = ""
     """Where they come from, for error messages."""
@@ -224,6 +229,10 @@ def load(
     tree = _lay(tree, overrides or {})
     settings = fill(Settings, tree, source)
     settings.source = source
+    if settings.uplink is not None:
+        from .uplink.settings import read
+
+        settings.uplink = read(tree["uplink"], settings)
     return settings
 
 
@@ -311,11 +320,14 @@ class _Text(str):
 
 def _convert(kind: Any, value: Any) -> Any:
     """Durations and texts of the environment as what the type of the field wants."""
+    from typing import get_args, get_origin
+
     if isinstance(value, Mapping):
         fields = {f.encode_name: f.type for f in msgspec.structs.fields(kind)} if _is_struct(kind) else {}
-        # What a service's own table wants is known when its struct is filled.
-        own = "config" if kind is Settings else None
-        return {key: part if key == own else _convert(fields.get(key, Any), part) for key, part in value.items()}
+        # What these tables want is known when their structs are filled.
+        own = ("config", "uplink") if kind is Settings else ()
+        each = get_args(kind)[1] if get_origin(kind) is dict else Any
+        return {key: part if key in own else _convert(fields.get(key, each), part) for key, part in value.items()}
     if not isinstance(value, str):
         return value
     wants = _plain_types(kind)

@@ -1,0 +1,1 @@
+"""The uplink: a second bridge, by which a device shares chosen messages with a broker elsewhere."""
