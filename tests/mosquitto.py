@@ -14,9 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import patient
+
 __all__ = ("Certificates", "Mosquitto", "free_port", "make_certificates", "mosquitto")
 
-_PATIENCE = 10.0
+_PATIENCE = patient(10.0)
 _CONNECT = bytes.fromhex("101800044d5154540502003c00000b") + b"probe-ready"
 """A CONNECT of MQTT 5 with a clean start."""
 
@@ -179,7 +181,7 @@ class Mosquitto:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as plain:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=patient(1)) as plain:
                 if self.tls is None:
                     return _is_connack(plain)
                 context = ssl.create_default_context(cafile=self.tls.ca)

@@ -18,8 +18,9 @@ from paho.mqtt.properties import Properties
 
 from purista_fast import App, Client, Service, connect
 from tests.mosquitto import Mosquitto
+from tests.patience import patient
 
-PATIENCE = 15.0
+PATIENCE = patient(15.0)
 
 
 async def until(condition: Callable[[], Any]) -> None:

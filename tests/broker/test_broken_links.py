@@ -8,6 +8,7 @@ import pytest
 
 from purista_fast import Context, Event, Service, UnhandledError
 from tests.broker.helpers import Bench, until
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +102,7 @@ async def test_a_stop_without_a_broker_does_not_wait_for_it(own_bench: Callable[
         return "pong"
 
     # The drain says good-bye for at most `queue_timeout`, twice; without that bound it would be `emit_timeout`.
-    with anyio.fail_after(20):
+    with anyio.fail_after(patient(20)):
         async with bench.serve(service, queue_timeout=0.1, emit_timeout=1000.0) as client:
             await anyio.to_thread.run_sync(bench.broker.stop)
             await until(lambda: not client.statistics()["connected"])

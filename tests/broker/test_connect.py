@@ -11,6 +11,7 @@ import pytest
 from purista_fast import BridgeError, ConfigError, Context, Service
 from tests.broker.helpers import Bench
 from tests.mosquitto import Certificates, Mosquitto, free_port
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +67,7 @@ async def test_a_broker_that_comes_up_in_time(bench: Bench, tmp_path_factory: py
         tasks.start_soon(start)
         await anyio.wait_all_tasks_blocked()
         await anyio.to_thread.run_sync(late.start)
-        with anyio.fail_after(10):
+        with anyio.fail_after(patient(10)):
             await done.wait()
     late.stop()
 

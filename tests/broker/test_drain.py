@@ -5,6 +5,7 @@ import pytest
 
 from purista_fast import Client, Context, Event, Service
 from tests.broker.helpers import Bench, cable, until
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 happened = Event("happened", int)
@@ -46,7 +47,7 @@ async def test_commands_that_run_are_answered_and_new_ones_go_to_others(bench: B
                 assert [await client.invoke(work) for _ in range(6)] == ["there"] * 6
                 assert answers == []
                 go_on.set()
-                with anyio.fail_after(10):
+                with anyio.fail_after(patient(10)):
                     await ended.wait()
             await until(lambda: answers)
     assert answers == ["here"]
@@ -88,7 +89,7 @@ async def test_a_reconnect_while_draining_takes_no_new_commands(bench: Bench) ->
                 line for line in after.splitlines() if f"{edge}_c" in line or "$share" in line
             )
             go_on.set()
-            with anyio.fail_after(10):
+            with anyio.fail_after(patient(10)):
                 await ended.wait()
 
 

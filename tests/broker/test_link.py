@@ -15,6 +15,7 @@ from purista_fast.bridges.mqtt.connect import Connect
 from purista_fast.bridges.mqtt.link import Link, LinkLost, Refused
 from purista_fast.bridges.mqtt.sockets import QuickSocket
 from tests.broker.helpers import until
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 CONNACK = bytes.fromhex("20 03 00 00 00")
@@ -91,7 +92,7 @@ async def connected(
         tasks.start_soon(link.run)
         assert (await broker.take())[0] == 0x10
         broker.send(connack)
-        with anyio.fail_after(10):
+        with anyio.fail_after(patient(10)):
             yield Side(link, broker, arrived)
         link.close("the test is over")
         tasks.cancel_scope.cancel()

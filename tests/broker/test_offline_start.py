@@ -11,6 +11,7 @@ import pytest
 from purista_fast import BridgeError, ConfigError, Context, Event, Service
 from tests.broker.helpers import Bench, until
 from tests.mosquitto import Certificates, Mosquitto, free_port
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 happened = Event("happened", int)
@@ -39,7 +40,7 @@ async def test_it_serves_as_soon_as_there_is_a_broker(tmp_path: Path, caplog: py
     (tmp_path / "broker").mkdir()
     bench, watch = Bench(late, tmp_path / "state"), Watch()
     try:
-        with anyio.fail_after(20), caplog.at_level(logging.WARNING):
+        with anyio.fail_after(patient(20)), caplog.at_level(logging.WARNING):
             async with bench.serve(watch.service, wait_for_broker=False) as serving:
                 assert not serving.statistics()["connected"]
                 assert serving.statistics()["connected_for"] is None
@@ -61,7 +62,7 @@ async def test_it_serves_as_soon_as_there_is_a_broker(tmp_path: Path, caplog: py
 async def test_nothing_there_is_no_reason_not_to_start(bench: Bench, url: str) -> None:
     watch = Watch()
     settings = {"url": url.format(port=free_port()), "wait_for_broker": False, "insecure": True}
-    with anyio.fail_after(10):
+    with anyio.fail_after(patient(10)):
         async with bench.serve(watch.service, local_commands="prefer", **settings) as client:
             assert await client.invoke(watch.echo, 3) == 3, "what is served here needs no broker"
 
@@ -70,7 +71,7 @@ async def test_a_broker_that_says_nothing_holds_the_start_up_for_a_moment_only(
     own_bench: Callable[..., Bench],
 ) -> None:
     bench, watch = own_bench(), Watch()
-    with anyio.fail_after(30):
+    with anyio.fail_after(patient(30)):
         with bench.broker.paused():
             began = anyio.current_time()
             async with bench.serve(watch.service, wait_for_broker=False, connect_timeout=20.0) as client:

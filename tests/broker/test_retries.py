@@ -15,6 +15,7 @@ import pytest
 from purista_fast import App, BridgeError, Context, DefinitionError, Event, HandledError, Retry, Service
 from purista_fast.wire import Address, Message, encode
 from tests.broker.helpers import Bench, until
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 
@@ -303,7 +304,7 @@ App(service, name="Device").run(overrides=json.loads(sys.argv[1]))
         for number in (1, 13, 2):
             await client.emit(happened, number)
         lives = 1
-        with anyio.fail_after(40):
+        with anyio.fail_after(patient(40)):
             while not {1, 2} <= set(ran()) or not dead_letters(bench, instance):
                 if process.poll() is not None:
                     assert process.returncode == -signal.SIGKILL

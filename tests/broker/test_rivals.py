@@ -11,6 +11,7 @@ import pytest
 from purista_fast import BridgeError, Context, Event, Service
 from purista_fast.bridges.mqtt import rivals
 from tests.broker.helpers import Bench, cable, until
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 happened = Event("happened", int)
@@ -48,7 +49,7 @@ async def test_one_of_two_processes_ends_and_the_other_goes_on(bench: Bench, tmp
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run, bench, "First")
         tasks.start_soon(run, elsewhere, "Second")
-        with anyio.fail_after(60):
+        with anyio.fail_after(patient(60)):
             await until_one(errors)
         (ended,) = errors
         assert "another process has connected to 127.0.0.1" in str(errors[ended])
@@ -90,7 +91,7 @@ async def test_what_asks_is_answered_by_another_process_only(bench: Bench) -> No
         ours = rivals.Rivals(_broker(bench), "node", bench.prefix, timeout=5.0)
         assert await ours.find()
         nobody = rivals.Rivals(_broker(bench), "nobody", bench.prefix, timeout=5.0)
-        with anyio.fail_after(20):
+        with anyio.fail_after(patient(20)):
             assert not await nobody.find()
 
 

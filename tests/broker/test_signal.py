@@ -5,6 +5,7 @@ import anyio.to_thread
 import pytest
 
 from purista_fast.bridges.mqtt.signal import Signal
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 
@@ -15,7 +16,7 @@ async def test_what_is_set_is_not_waited_for() -> None:
     signal.set()
     signal.set()
     assert signal.is_set()
-    with anyio.fail_after(1):
+    with anyio.fail_after(patient(1)):
         await signal.wait()
         await signal.wait(0)
 
@@ -33,14 +34,14 @@ async def test_whoever_waits_is_woken(timeout: float | None) -> None:
         await anyio.wait_all_tasks_blocked()
         assert not woken.is_set()
         signal.set()
-        with anyio.fail_after(5):
+        with anyio.fail_after(patient(5)):
             await woken.wait()
 
 
 async def test_a_deadline() -> None:
     signal = Signal()
     for _ in range(2):
-        with anyio.fail_after(5), pytest.raises(TimeoutError):
+        with anyio.fail_after(patient(5)), pytest.raises(TimeoutError):
             await signal.wait(0.01)
     signal.set()
     await signal.wait(0.01)

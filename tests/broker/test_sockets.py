@@ -12,6 +12,7 @@ from purista_fast import Context, Service
 from purista_fast.bridges.mqtt import sockets
 from purista_fast.bridges.mqtt.sockets import QuickSocket, Source, make_source
 from tests.broker.helpers import Bench
+from tests.patience import patient
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ async def test_whoever_waits_learns_of_the_close(
             source.close()
 
         tasks.start_soon(close)
-        with anyio.fail_after(5), pytest.raises((anyio.ClosedResourceError, OSError)):
+        with anyio.fail_after(patient(5)), pytest.raises((anyio.ClosedResourceError, OSError)):
             await source.receive()
 
 

@@ -14,6 +14,7 @@ import pytest
 from purista_fast import App, BridgeError, ConfigError, Context, Service, connect
 from tests.broker.helpers import Bench, cable, until
 from tests.mosquitto import Certificates
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 SECRET = "t0ken-of-the-test"
@@ -95,10 +96,11 @@ async def test_a_token_that_takes_too_long_ends_the_start(own_bench: Callable[..
         await anyio.sleep_forever()
         raise AssertionError
 
-    with anyio.fail_after(10), pytest.raises(BridgeError, match=r"no token for the broker at .* gave nothing within"):
+    words = r"no token for the broker at .* gave nothing within"
+    with anyio.fail_after(patient(10)), pytest.raises(BridgeError, match=words):
         async with connect(overrides=bench.tree(username="edge", connect_timeout=0.3), token=token):
             pass
-    with anyio.fail_after(10):
+    with anyio.fail_after(patient(10)):
         async with connect(overrides=bench.tree(username="edge", wait_for_broker=False), token=token) as client:
             assert not client.statistics()["connected"]
 

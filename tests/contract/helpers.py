@@ -8,9 +8,10 @@ import anyio
 from msgspec import Struct
 
 from purista_fast import Event
+from tests.patience import patient
 
 T = TypeVar("T")
-PATIENCE = 15.0
+PATIENCE = patient(15.0)
 """How long a test waits for what has to come, in seconds."""
 
 

@@ -14,6 +14,7 @@ from tests.faults.lab.bench import Bench
 from tests.faults.lab.network import kind_of_network
 from tests.faults.rounds import IS_LONG
 from tests.faults.table import Table
+from tests.patience import patient
 
 _TABLE = pytest.StashKey[Table]()
 _HERE = Path(__file__).parent
@@ -26,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_HERE) and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(3600 if IS_LONG else 120))
+            item.add_marker(pytest.mark.timeout(patient(3600 if IS_LONG else 120)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.patience import patient
+
 from . import records
 from .records import Key, Record, Tail
 
@@ -174,7 +176,7 @@ class Oracle:
         while missing:
             self.read()
             missing = len(self._missing(windows, excused)[0])
-            if missing and time.monotonic() - self._newest > patience:
+            if missing and time.monotonic() - self._newest > patient(patience):
                 break
             if missing:
                 time.sleep(0.05)
@@ -182,7 +184,7 @@ class Oracle:
 
     def settle(self, *, quiet: float, patience: float = 120.0) -> None:
         """Waits until nobody has written anything for ``quiet`` seconds."""
-        end = time.monotonic() + patience
+        end = time.monotonic() + patient(patience)
         self.read()
         while time.monotonic() - self._newest < quiet and time.monotonic() < end:
             time.sleep(0.05)

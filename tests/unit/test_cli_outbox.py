@@ -19,6 +19,7 @@ from purista_fast.cli.wording import json_line
 from purista_fast.storage import outbox
 from purista_fast.storage.clock import Moment, PoweredClock
 from purista_fast.storage.spool import Entry
+from tests.patience import patient
 from tests.unit import stores
 from tests.unit.disks import Disk
 from tests.unit.stores import contents, crash, fill, letter, make, message, opened, row
@@ -438,6 +439,6 @@ def test_export_ends_when_nobody_reads(run: Run, file: Path) -> None:
     assert process.stderr is not None
     process.stdout.readline()
     process.stdout.close()
-    assert process.wait(30) == 0
+    assert process.wait(patient(30)) == 0
     assert process.stderr.read() == b""
     process.stderr.close()

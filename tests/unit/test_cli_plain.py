@@ -10,6 +10,7 @@ import pytest
 
 from purista_fast.cli import plain
 from purista_fast.cli.run import command
+from tests.patience import patient
 
 PROBE = """
 import os, signal, sys
@@ -76,7 +77,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Runs ``purista-fast run`` to its end."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith("PURISTA_")}
     command = [sys.executable, "-m", "purista_fast.cli", "run", *words]
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=patient(30))
 
 
 def test_an_application_on_memory_imports_neither_click_nor_what_brokers_need(tmp_path: Path) -> None:

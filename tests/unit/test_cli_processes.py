@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.mosquitto import mosquitto
+from tests.patience import patient
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -105,7 +106,7 @@ def read_until(stream: object, text: str) -> str:
 def end(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, str]:
     """Signals the process, and returns what it still printed."""
     process.send_signal(number)
-    return process.communicate(timeout=20)
+    return process.communicate(timeout=patient(20))
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -139,7 +140,7 @@ def test_an_interrupted_invocation_is_code_130(start: Start) -> None:
 
 def test_a_crash_is_logged_in_one_line(start: Start) -> None:
     process = start("invoke", "--app", "works:app", "Works/1/crash")
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=patient(20))
     log, failure = errors.splitlines()
     assert "ERROR   purista_fast.service.Works: Works/1/crash failed" in log
     assert "[ValueError: two\\nlines at works.py:" in log
@@ -148,7 +149,7 @@ def test_a_crash_is_logged_in_one_line(start: Start) -> None:
 
 def test_listen_prints_a_line_for_each_message(start: Start) -> None:
     process = start("listen", "--app", "ticking:app", "tick", "--count", "3")
-    printed, _ = process.communicate(timeout=20)
+    printed, _ = process.communicate(timeout=patient(20))
     assert process.returncode == 0
     lines = printed.splitlines()
     assert len(lines) == 3
@@ -163,7 +164,7 @@ def test_listen_prints_a_line_for_each_message(start: Start) -> None:
 
 def test_listen_prints_whole_messages_as_json(start: Start) -> None:
     process = start("listen", "--app", "ticking:app", "--type", "customMessage", "--json", "--count", "2")
-    printed, _ = process.communicate(timeout=20)
+    printed, _ = process.communicate(timeout=patient(20))
     messages = [json.loads(line) for line in printed.splitlines()]
     assert [message["eventName"] for message in messages] == ["tick", "tick"]
     assert messages[0]["payload"]["text"].endswith("long ")
@@ -186,17 +187,17 @@ def test_listen_ends_when_nobody_reads(start: Start, event: str) -> None:
     read_until(process.stderr, "listening to")
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(20) == 0
+    assert process.wait(patient(20)) == 0
     assert process.stderr is not None
     assert process.stderr.read() == ""
 
 
 def test_output_goes_to_a_terminal_without_utf8(start: Start) -> None:
     process = start("invoke", "--app", "works:app", "Works/1/double", '"ü"', PYTHONUTF8="0", PYTHONIOENCODING="ascii")
-    process.communicate(timeout=20)
+    process.communicate(timeout=patient(20))
     assert process.returncode == 1
     process = start("inspect", "works:app", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
-    printed, _ = process.communicate(timeout=20)
+    printed, _ = process.communicate(timeout=patient(20))
     assert process.returncode == 0
     assert "\\u2192" in printed
 
@@ -211,15 +212,15 @@ def test_commands_reach_services_over_a_broker(start: Start, tmp_path: Path) -> 
         read_until(listening.stderr, "listening to hello")
 
         double = start("invoke", "Works/1/double", "21", "--bridge", broker.url)
-        assert double.communicate(timeout=20) == ("42\n", "")
+        assert double.communicate(timeout=patient(20)) == ("42\n", "")
         slow = start("invoke", "Works/1/wait", "--timeout", "0.3", "--bridge", broker.url)
-        _, errors = slow.communicate(timeout=20)
+        _, errors = slow.communicate(timeout=patient(20))
         assert slow.returncode == 1
         assert errors.startswith("purista-fast: 504 ")
 
         origin = ("--principal", "ann", "--tenant", "acme", "--trace", "t1")
         emit = start("emit", "hello", '{"a": "ü"}', *origin, "--bridge", broker.url)
-        assert emit.communicate(timeout=20) == ("", "")
+        assert emit.communicate(timeout=patient(20)) == ("", "")
         assert listening.stdout is not None
         message = json.loads(listening.stdout.readline())
         assert message["payload"] == {"a": "ü"}

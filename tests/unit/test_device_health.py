@@ -24,6 +24,7 @@ from purista_fast.demo.state import State, Window, summary
 from purista_fast.demo.view import Lines, Table, choose_view
 from purista_fast.demo.watch import WatchConfig, compare, read_thresholds, set_threshold
 from tests.mosquitto import mosquitto
+from tests.patience import patient
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "device_health"
 
@@ -201,7 +202,7 @@ async def test_the_application_by_itself() -> None:
         "config": {"Probe": {"interval": 0.05}, "Digest": {"window": 0.3}, "Watch": {"thresholds": {"memory": 0}}}
     }
     async with app.serve(bridge="memory://", overrides=overrides) as client:
-        with anyio.fail_after(20):
+        with anyio.fail_after(patient(20)):
             async with client.listen("alarm") as alarms:
                 message = await anext(alarms)
     assert message.sender.service_name == "Watch"
@@ -285,7 +286,7 @@ def test_the_demo_in_memory(tmp_path: Path, backend: str) -> None:
     # Settings of another application in the folder do not disturb it.
     (tmp_path / "purista.toml").write_text('[services]\nenabled = ["Thermo"]\n')
     process = demo(tmp_path, "--seconds", "3", "--json", "--backend", backend)
-    printed, errors = process.communicate(timeout=30)
+    printed, errors = process.communicate(timeout=patient(30))
     assert (process.returncode, errors) == (0, "")
     check_summary(json.loads(printed), "memory://")
 
@@ -295,7 +296,7 @@ def test_the_demo_over_a_broker(tmp_path: Path) -> None:
     folder.mkdir()
     with mosquitto(folder) as broker:
         process = demo(tmp_path, "--seconds", "3", "--json", "--bridge", broker.url)
-        printed, errors = process.communicate(timeout=30)
+        printed, errors = process.communicate(timeout=patient(30))
         assert (process.returncode, errors) == (0, "")
         check_summary(json.loads(printed), broker.url)
         assert "digest" in broker.log
@@ -306,7 +307,7 @@ def test_the_demo_ends_early_with_its_summary(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert " of 60 s" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    printed, errors = process.communicate(timeout=20)
+    printed, errors = process.communicate(timeout=patient(20))
     assert (process.returncode, errors) == (0, "")
     assert " s on memory://, " in printed
     for label in ("samples in", "digests out", "reduction", "sample to digest", "command and answer", "RSS "):

@@ -27,6 +27,7 @@ import pytest
 import purista_fast
 from purista_fast import App, config
 from tests.mosquitto import Mosquitto, mosquitto
+from tests.patience import patient
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -105,7 +106,7 @@ def shell_line(part: str, url: str = LOCALHOST) -> list[str]:
 
 def test_the_first_service_answers_the_shell(greenhouse: Path) -> None:
     line = shell_line("--app greenhouse:app")
-    done = subprocess.run(line, cwd=greenhouse, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(line, cwd=greenhouse, capture_output=True, text=True, timeout=patient(30))
     assert (done.returncode, json.loads(done.stdout)) == (0, {"sensor": "window", "count": 1})
 
 
@@ -115,7 +116,7 @@ def test_the_first_service_answers_over_a_broker(greenhouse: Path, broker: Mosqu
             assert running.stderr is not None
             assert any("ready" in line for line in running.stderr)
             line = shell_line('"door"', broker.url)
-            done = subprocess.run(line, cwd=greenhouse, capture_output=True, text=True, timeout=30)
+            done = subprocess.run(line, cwd=greenhouse, capture_output=True, text=True, timeout=patient(30))
             assert (done.returncode, json.loads(done.stdout)) == (0, {"sensor": "door", "count": 1})
         finally:
             running.terminate()

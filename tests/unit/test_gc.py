@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from purista_fast import App, Client, Context, Event, Service, UnhandledError
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 noted = Event("noted", int)
@@ -40,7 +41,7 @@ def counted() -> dict[str, int]:
 
 async def settle(before: dict[str, int]) -> None:
     """Waits until there is no more than before: a thread lets go of its last call a moment after the answer."""
-    with anyio.move_on_after(10):
+    with anyio.move_on_after(patient(10)):
         while counted() != before:  # noqa: ASYNC110  # nobody tells when something is collected
             await anyio.sleep(0.01)
     assert counted() == before

@@ -5,12 +5,14 @@ import sys
 
 import pytest
 
+from tests.patience import patient
+
 UNWANTED = {"click", "ctypes", "email", "http", "random", "secrets", "shutil", "tempfile"}
 
 
 def run(code: str) -> str:
     """What an interpreter of its own prints."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=patient(30))
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -14,6 +14,7 @@ from purista_fast import App, Context, DefinitionError, Event, HandledError, Ser
 from purista_fast._core import Address, Message
 from purista_fast.bridges.base import Consumer
 from purista_fast.bridges.memory.bridge import MemoryBridge
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 
@@ -104,7 +105,7 @@ async def test_room_that_one_cannot_use_goes_to_the_next() -> None:
             await anyio.sleep(0.01)
         tasks.start_soon(bridge.emit, message("x", "t"), None)  # wants both
         await anyio.sleep(0.01)
-        with anyio.fail_after(2):
+        with anyio.fail_after(patient(2)):
             async with anyio.create_task_group() as waiting:
                 waiting.start_soon(bridge.emit, message("x"), None)
                 await anyio.sleep(0.01)
@@ -125,7 +126,7 @@ async def test_whoever_waits_for_room_goes_on_when_the_consumer_goes() -> None:
         await bridge.emit(message("x"))
         await anyio.sleep(0.01)
         await bridge.emit(message("x"))
-        with anyio.fail_after(2):
+        with anyio.fail_after(patient(2)):
             async with anyio.create_task_group() as waiting:
                 waiting.start_soon(bridge.emit, message("x"), None)
                 await anyio.sleep(0.01)

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from purista_fast import App, Client, Context, Event, HandledError, Message, PayloadError, Service, UnhandledError
 from purista_fast._core import Emission, Invocation, Serve
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 
@@ -135,7 +136,7 @@ async def test_each_subscription_has_a_payload_of_its_own(service: Service) -> N
         given.notes.append("changed after it was emitted")
 
     async def then(client: Client) -> None:
-        with anyio.fail_after(5):
+        with anyio.fail_after(patient(5)):
             await done.wait()
 
     await within(service, script, then=then)
@@ -216,7 +217,7 @@ async def test_a_command_that_becomes_observed_leaves_it(service: Service) -> No
         await ready.wait()
         async with client.listen(message_type="command") as messages:
             gone.set()
-            with anyio.fail_after(5):
+            with anyio.fail_after(patient(5)):
                 async for message in messages:
                     assert message.receiver is not None
                     seen += message.receiver.service_target == "nothing"
@@ -330,7 +331,7 @@ async def test_those_who_wait_for_room_get_it_in_turn(service: Service) -> None:
         async with anyio.create_task_group() as tasks:
             for number in range(40):
                 tasks.start_soon(emit, number)
-        with anyio.fail_after(5):
+        with anyio.fail_after(patient(5)):
             while len(order) < 40:
                 await anyio.lowlevel.checkpoint()
         # Trio shuffles those who are woken together: as many as there is room for.

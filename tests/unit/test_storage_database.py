@@ -23,6 +23,7 @@ from purista_fast.storage import outbox, schema
 from purista_fast.storage.clock import PoweredClock
 from purista_fast.storage.damage import open_or_recover
 from purista_fast.storage.database import Database, StorageError
+from tests.patience import patient
 from tests.unit.disks import Disk
 from tests.unit.stores import make, message, new, opened, row
 
@@ -170,7 +171,7 @@ async def test_another_process_is_noticed(file: Path, monkeypatch: pytest.Monkey
         assert not changed.is_set(), "its own changes are none"
         with opened(file) as db:
             adds(2)(db)
-        with anyio.fail_after(10):
+        with anyio.fail_after(patient(10)):
             await changed.wait()
         tasks.cancel_scope.cancel()
 
@@ -215,7 +216,7 @@ async def test_another_writer_is_waited_for_and_then_told(file: Path) -> None:
             with opened(file) as db:
                 db.execute("BEGIN IMMEDIATE")
                 locked.set()
-                release.wait(30)
+                release.wait(patient(30))
                 db.execute("ROLLBACK")
 
         holder = threading.Thread(target=hold)

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from purista_fast.threads import ThreadPool
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +33,7 @@ async def test_no_more_than_its_size() -> None:
         with lock:
             running += 1
             most = max(most, running)
-        meet.wait(timeout=20)
+        meet.wait(timeout=patient(20))
         with lock:
             running -= 1
 
@@ -49,7 +50,7 @@ async def test_a_cancelled_caller_goes_on_and_the_thread_keeps_its_place() -> No
 
     def slow() -> None:
         entered.set()
-        finish.wait(20)
+        finish.wait(patient(20))
         order.append("slow")
 
     with anyio.move_on_after(0.05) as scope:

@@ -11,6 +11,7 @@ from anyio import from_thread
 from purista_fast import Context, HandledError, Service, UnhandledError
 from tests.contract.harness import Harness
 from tests.contract.helpers import Inbox, numbered
+from tests.patience import patient
 
 
 @pytest.mark.anyio
@@ -52,7 +53,7 @@ class ThreadCases:
             with lock:
                 running += 1
                 most = max(most, running)
-            both.wait(timeout=20)  # passes only two by two
+            both.wait(timeout=patient(20))  # passes only two by two
             time.sleep(0.005)  # the work itself
             with lock:
                 running -= 1
@@ -72,7 +73,7 @@ class ThreadCases:
 
         @serial.command
         def read(ctx: Context) -> bool:
-            return finish.wait(20)
+            return finish.wait(patient(20))
 
         @serial.command
         async def release(ctx: Context) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.faults.oracle import Oracle
 from tests.faults.records import Journal
+from tests.patience import patient
 
 from .broker import FaultyBroker
 from .network import Network, network
@@ -21,7 +22,7 @@ __all__ = ("Bench", "until")
 
 def until(condition: Any, patience: float = 30.0, what: str = "") -> None:
     """Waits until a condition holds."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + patient(patience)
     while not condition():
         assert time.monotonic() < end, f"not within {patience} s: {what or condition}"
         time.sleep(0.02)

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tests.mosquitto import Mosquitto
+from tests.patience import patient
 
 __all__ = ("FaultyBroker",)
 
-_PATIENCE = 20.0
+_PATIENCE = patient(20.0)
 _UNLIMITED = ("max_queued_messages 0",)
 """mosquitto drops what waits for a session beyond 1000 messages unless told otherwise."""
 

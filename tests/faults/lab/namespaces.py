@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from tests.patience import patient
+
 __all__ = ("NetemNetwork", "Pair", "TunNetwork", "new_pair")
 
 EDGE, CORE = "10.201.0.1", "10.201.0.2"
@@ -146,7 +148,7 @@ class TunNetwork(_Namespaces):
         assert self._carrier.stdin is not None
         assert self._carrier.stdout is not None
         self._carrier.stdin.close()
-        self._carrier.wait(10)
+        self._carrier.wait(patient(10))
         self._carrier.stdout.close()
 
     def _tell(self, what: dict[str, float]) -> None:

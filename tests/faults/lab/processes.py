@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.patience import patient
+
 __all__ = ("PATIENCE", "Program")
 
 PATIENCE = 30.0
@@ -76,7 +78,7 @@ class Program:
 
         :raises AssertionError: if it ends before, or does not come in time.
         """
-        end = time.monotonic() + patience
+        end = time.monotonic() + patient(patience)
         while True:
             try:
                 line = self._lines.get(timeout=max(0.0, end - time.monotonic()))
@@ -84,7 +86,7 @@ class Program:
                 raise AssertionError(f"no {kind!r} within {patience} s; its log ends with:\n{self.tail()}") from None
             if line is None:
                 self._lines.put(None)
-                code = self._process.wait(PATIENCE)
+                code = self._process.wait(patient(PATIENCE))
                 raise AssertionError(f"it ended with {code} before {kind!r}; its log ends with:\n{self.tail()}")
             if line[0] == kind:
                 return line[1:]
@@ -121,7 +123,7 @@ class Program:
     def wait(self, patience: float = PATIENCE) -> int:
         """Waits for its end; the exit code."""
         try:
-            return self._process.wait(patience)
+            return self._process.wait(patient(patience))
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {patience} s; its log ends with:\n{self.tail()}") from None
         finally:
@@ -129,8 +131,8 @@ class Program:
                 self._close()
 
     def _close(self) -> None:
-        self._process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        self._process.wait(patient(PATIENCE))
+        self._reader.join(patient(PATIENCE))
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             with suppress(BrokenPipeError):  # what was to be written has no reader any more

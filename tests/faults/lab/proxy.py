@@ -9,9 +9,11 @@ import time
 from collections import deque
 from contextlib import suppress
 
+from tests.patience import patient
+
 __all__ = ("ProxyNetwork",)
 
-_PATIENCE = 10.0
+_PATIENCE = patient(10.0)
 _RETRANSMISSION = 0.3
 """What a lost packet costs, in seconds: TCP would send it again after about that time."""
 
