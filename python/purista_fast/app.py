@@ -17,6 +17,7 @@ from .bridges import EventBridge, check_retirement, open_bridge
 from .client import Client
 from .config import Settings, fill, load
 from .errors import BridgeError, ConfigError, DefinitionError, PuristaError
+from .ready import tell_ready
 from .running import Running
 from .scope import Scope
 from .service import Service
@@ -172,6 +173,7 @@ class App:
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async with self.serve(bridge=bridge, profile=profile, config=config, overrides=overrides) as client:
                     logger.info("%s is ready as instance %s", self.name, client.instance_id)
+                    tell_ready()
                     async for number in signals:
                         logger.info("%s: stopping", signal.Signals(number).name)
                         break

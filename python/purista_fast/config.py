@@ -11,6 +11,7 @@ import msgspec
 
 from .errors import ConfigError
 from .policy import Durability, Overflow, Trust
+from .tree import PREFIX, Text, environment, is_setting, lay, profiles_of, read_file
 from .urls import public_url
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 FILE = "purista.toml"
-_PREFIX = "PURISTA_"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -174,6 +174,10 @@ class AppSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """How many plain ``def`` handlers run at the same time."""
     drain_timeout: Seconds = 10.0
     """How long a stop waits for what is under way."""
+    workers: Annotated[int, msgspec.Meta(ge=1, le=999)] | None = None
+    """How many processes ``purista-fast run`` starts, which share the load; unset: none but itself."""
+    worker: Annotated[int, msgspec.Meta(ge=0, le=999)] = 0
+    """Which of them this process is, as ``run`` tells them; 0 where there are none. Its instance id ends with it."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
@@ -212,21 +216,21 @@ def load(
     :raises ConfigError: for a file that is missing or no TOML, an unknown profile or key, a value of a wrong type.
     """
     path = os.fspath(file) if file is not None else FILE
-    tree = _read(path) if file is not None or os.path.isfile(path) else {}
+    tree = read_file(path) if file is not None or os.path.isfile(path) else {}
     source = path if tree else "the defaults"
-    profiles = tree.pop("profile", {})
-    profile = profile or environ.get(_PREFIX + "PROFILE") or None
+    found = profiles_of(tree, source)
+    tree.pop("profile", None)
+    profile = profile or environ.get(PREFIX + "PROFILE") or None
     if profile is not None:
-        if not isinstance(profiles, dict) or profile not in profiles:
-            known = ", ".join(sorted(profiles)) if profiles else "none"
-            raise ConfigError(f"{source} has no profile {profile!r}; it has: {known}")
-        tree = _lay(tree, profiles[profile])
+        if profile not in found:
+            raise ConfigError(f"{source} has no profile {profile!r}; it has: {', '.join(sorted(found)) or 'none'}")
+        tree = lay(tree, found[profile])
         source += f" with profile {profile}"
-    from_environment = _environment(environ)
+    from_environment = environment(environ)
     if from_environment:
-        tree = _lay(tree, from_environment)
-        source += f" and {', '.join(sorted(k for k in environ if _is_setting(k)))}"
-    tree = _lay(tree, overrides or {})
+        tree = lay(tree, from_environment)
+        source += f" and {', '.join(sorted(k for k in environ if is_setting(k)))}"
+    tree = lay(tree, overrides or {})
     settings = fill(Settings, tree, source)
     settings.source = source
     if settings.uplink is not None:
@@ -268,56 +272,6 @@ def seconds(text: str) -> float | None:
     return float(found[1]) * _UNITS[found[2]] if found else None
 
 
-def _read(path: str) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; it was named as the configuration file") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML: {error}") from None
-
-
-def _lay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(under)
-    for key, value in over.items():
-        below = result.get(key)
-        both = isinstance(value, Mapping) and isinstance(below, Mapping)
-        result[key] = _lay(below, value) if both else value  # type: ignore[arg-type] # `both` has said so
-    return result
-
-
-def _is_setting(name: str) -> bool:
-    return name.startswith(_PREFIX) and "__" in name
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """``PURISTA_CONFIG__Thermo__limit=30`` as a tree. Section names of services keep their case."""
-    tree: dict[str, Any] = {}
-    for name, value in environ.items():
-        if not _is_setting(name):
-            continue
-        first, *rest = name[len(_PREFIX) :].split("__")
-        keys = [first.lower(), *(rest if first.lower() == "config" else [key.lower() for key in rest])]
-        branch = tree
-        for key in keys[:-1]:
-            branch = branch.setdefault(key, {})
-            if not isinstance(branch, dict):
-                raise ConfigError(f"{name}: a variable gives `{key}` a value, and this one a value inside of it")
-        if keys[-1] in branch:
-            raise ConfigError(f"{name}: another variable gives a value to `{keys[-1]}`, or inside of it")
-        branch[keys[-1]] = _Text(value)
-    return tree
-
-
-class _Text(str):
-    """A value from the environment: text that may stand for a number, a bool or a list."""
-
-
 def _convert(kind: Any, value: Any) -> Any:
     """Durations and texts of the environment as what the type of the field wants."""
     from typing import get_args, get_origin
@@ -334,7 +288,7 @@ def _convert(kind: Any, value: Any) -> Any:
     duration = seconds(value)
     if duration is not None and float in wants:
         return duration
-    if isinstance(value, _Text):
+    if isinstance(value, Text):
         return _from_text(value, wants)
     return value
 

@@ -116,7 +116,8 @@ class Running:
             self.bridge.serve(self.runtime.endpoint(command, self._scope(service, command)))
         for subscription in service.subscriptions.values():
             self.bridge.listen(self.runtime.consumer(subscription, self._scope(service, subscription)))
-        self.timers += [(timer, self._scope(service, timer)) for timer in service.timers.values()]
+        if self.settings.app.worker <= 1:  # of the workers that share the load, one keeps the time
+            self.timers += [(timer, self._scope(service, timer)) for timer in service.timers.values()]
 
     def _scope(self, service: Service, function: Any) -> Scope:
         return Scope(

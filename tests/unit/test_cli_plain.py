@@ -39,6 +39,7 @@ app = App(probe)
         "--bridge=memory:// a:b",
         "--profile edge --config=edge.toml a:b --verbose",
         "--verbose --verbose a:b",
+        "a:b --workers 4",
     ],
 )
 def test_a_plain_line_means_what_it_means_to_click(line: str) -> None:
@@ -65,6 +66,9 @@ def test_a_plain_line_means_what_it_means_to_click(line: str) -> None:
         "run a:b --backend trio",
         "run a:b --unknown",
         "run a:b --verbose=yes",
+        "run a:b --workers 0",
+        "run a:b --workers four",
+        "run a:b --workers 1000",
         "run -- a:b",
         "run -",
     ],

@@ -213,3 +213,19 @@ def test_every_setting_has_a_use(tmp_path: Path) -> None:
     plain: dict[str, Any] = {"url": "memory://", "instance_id": "a"}
     assert load(environ={}, overrides={"bridge": plain}).bridge == BridgeSettings(**plain)
     assert Settings().app.drain_timeout == 10.0
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("profile = 3", "profile: Expected sections such as [profile.edge.bridge]"),
+        ("[profile]\nedge = 3", "profile.edge: Expected sections such as [profile.edge.bridge]"),
+        ("[profile.edge.app]\nworkers = 0", "app.workers: Expected `int` >= 1"),
+    ],
+)
+def test_what_is_no_profile_is_told(tmp_path: Path, text: str, what: str) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load(file, profile="edge", environ={})
+    assert what in str(error.value)

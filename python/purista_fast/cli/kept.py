@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from ..bridges.mqtt.state import check_instance_id, folder_of
+from ..bridges.mqtt.state import check_instance_id, folder_of, is_locked
 from ..config import Settings, load, seconds
 from ..errors import ConfigError
 from ..storage.clock import PoweredClock
@@ -71,17 +70,7 @@ class Kept:
 
     def is_running(self) -> bool:
         """Whether a process runs as this instance."""
-        try:
-            lock = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(lock)
-        return False
+        return is_locked(self.folder)
 
     def aside(self) -> list[Path]:
         """Damaged files that were set aside."""
@@ -185,7 +174,8 @@ def _find(application: str | None, state: str | None, instance: str | None, sett
 def _folder(name: str, settings: Settings, instance: str | None) -> Path:
     """The folder of an instance; without an id, of the only one there is."""
     folder = folder_of(settings.storage.directory(), name)
-    instance = instance or settings.bridge.instance_id
+    if instance is None and settings.app.workers is None:
+        instance = settings.bridge.instance_id
     if instance is not None:
         check_instance_id(instance)
         return folder / instance

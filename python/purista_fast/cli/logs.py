@@ -15,10 +15,12 @@ class OneLine(logging.Formatter):
     """Formats a record as one line; an error in it as its type, text and place.
 
     :param tracebacks: whether tracebacks follow on lines of their own.
+    :param worker: the worker whose log it is; 0 where there are none.
     """
 
-    def __init__(self, *, tracebacks: bool = False) -> None:
-        super().__init__("%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    def __init__(self, *, tracebacks: bool = False, worker: int = 0) -> None:
+        who = f"worker {worker} " if worker else ""
+        super().__init__(f"%(asctime)s.%(msecs)03d %(levelname)-7s {who}%(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
         self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
@@ -38,16 +40,17 @@ class OneLine(logging.Formatter):
         return text + printable(f" [{type(error).__name__}: {error}{place}]")
 
 
-def set_up(level: str, *, verbose: bool = False) -> None:
+def set_up(level: str, *, verbose: bool = False, worker: int = 0) -> None:
     """Logs to standard error from this level on, unless the application has set up logging of its own.
 
     :param level: ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``.
     :param verbose: whether tracebacks are written in full.
+    :param worker: the worker whose log it is; 0 where there are none.
     """
     root = logging.getLogger()
     if root.handlers:
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(OneLine(tracebacks=verbose))
+    handler.setFormatter(OneLine(tracebacks=verbose, worker=worker))
     root.addHandler(handler)
     root.setLevel(level)

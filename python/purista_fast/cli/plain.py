@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -22,7 +23,18 @@ class Line(msgspec.Struct, kw_only=True):
     profile: str | None = None
     config: str | None = None
     backend: str = "asyncio"
+    workers: int | None = None
     verbose: bool = False
+
+    def words(self) -> list[str]:
+        """The command line that says the same.
+
+        >>> Line(application="greenhouse:app", workers=2, verbose=True).words()
+        ['run', 'greenhouse:app', '--backend', 'asyncio', '--workers', '2', '--verbose']
+        """
+        options = {name: getattr(self, name) for name in ("bridge", "profile", "config", "backend", "workers")}
+        given = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
+        return ["run", self.application, *given, *(["--verbose"] if self.verbose else [])]
 
 
 def parse(words: Sequence[str]) -> Line | None:
@@ -37,7 +49,7 @@ def parse(words: Sequence[str]) -> Line | None:
     """
     if not words or words[0] != "run":
         return None
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     verbose = False
     rest = iter(words[1:])
     for word in rest:
@@ -47,13 +59,18 @@ def parse(words: Sequence[str]) -> Line | None:
         option, _, value = word.partition("=")
         if not word.startswith("-"):
             option, value = "--application", word
-        elif option not in ("--bridge", "--profile", "--config"):
+        elif option not in ("--bridge", "--profile", "--config", "--workers"):
             return None
         elif option == word:
             value = next(rest, "")
         if not value or value.startswith("-") or option in found:
             return None
-        found[option] = value
+        if option == "--workers":
+            if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= 999):
+                return None
+            found[option] = int(value)
+        else:
+            found[option] = value
     named = {option.removeprefix("--"): value for option, value in found.items()}
     return Line(**named, verbose=verbose) if "application" in named else None
 
@@ -77,14 +94,25 @@ def run(line: Line) -> int:
 
 
 def start(line: Line) -> None:
-    """Runs the application until Ctrl-C or SIGTERM.
+    """Runs the application until Ctrl-C or SIGTERM, or becomes the supervisor of the workers that do.
 
     :raises click.BadParameter: if there is no such application.
     :raises ConfigError: for settings that are wrong.
     :raises BridgeError: if the bridge cannot start or is lost for good.
     """
-    app = find_app(line.application)
-    overrides = {"bridge": {"url": line.bridge}} if line.bridge else {}
+    overrides: dict[str, Any] = {"bridge": {"url": line.bridge}} if line.bridge else {}
+    if line.workers is not None:
+        overrides["app"] = {"workers": line.workers}
     settings = load(line.config, profile=line.profile, overrides=overrides)
-    logs.set_up("DEBUG" if line.verbose else settings.app.log_level, verbose=line.verbose)
-    app.run(bridge=line.bridge, profile=line.profile, config=line.config, backend=line.backend)
+    if settings.app.worker:
+        from .workers import follow
+
+        follow()
+    elif settings.app.workers is not None:
+        from .workers import supervise
+
+        supervise(line.words(), settings, settings.app.workers)
+    app = find_app(line.application)
+    level = "DEBUG" if line.verbose else settings.app.log_level
+    logs.set_up(level, verbose=line.verbose, worker=settings.app.worker)
+    app.run(profile=line.profile, config=line.config, overrides=overrides, backend=line.backend)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import click
 import msgspec
@@ -31,6 +33,7 @@ _seconds = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--timeout", type=_seconds, default=60.0, show_default=True, metavar="SECONDS", help="How long all may take."
 )
+@click.option("--instance", metavar="ID", help="Which instance, in place of that of the settings; such as a worker.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @options.settings
 @options.backend
@@ -39,6 +42,7 @@ def command(
     application: str,
     quiet: float,
     timeout: float,
+    instance: str | None,
     as_json: bool,
     bridge: str | None,
     profile: str | None,
@@ -48,18 +52,24 @@ def command(
 ) -> int:
     """End an instance of an application for good.
 
-    It must not run. Which one is said by the settings: bridge.instance_id, or the one that is kept in the state
-    directory. What still waits for it is handled here, its share of the events goes to the other instances from now
-    on, and neither the broker nor the state directory keeps anything of it. What cannot be finished in time is kept,
-    and the exit code is 1.
+    It must not run. Which one is said by --instance, or by the settings: bridge.instance_id, or the one that is kept
+    in the state directory. What still waits for it is handled here, its share of the events goes to the other
+    instances from now on, and neither the broker nor the state directory keeps anything of it. What cannot be finished
+    in time is kept, and the exit code is 1.
     """
     app = find_app(application)
-    found = load(config, profile=profile, overrides={"bridge": {"url": bridge}} if bridge else {})
+    overrides: dict[str, Any] = {"bridge": {"url": bridge} if bridge else {}}
+    if instance is not None:
+        overrides["bridge"]["instance_id"] = instance
+        overrides["app"] = {"worker": 0}
+    found = load(config, profile=profile, overrides=overrides)
+    if found.app.workers is not None and instance is None and not found.app.worker:
+        raise click.UsageError("this application runs as workers, each an instance: name one by --instance")
     logs.set_up("DEBUG" if verbose else found.app.log_level, verbose=verbose)
     options.check_backend(backend)
 
     async def main() -> Retired:
-        return await app.retire(bridge=bridge, profile=profile, config=config, quiet=quiet, timeout=timeout)
+        return await app.retire(profile=profile, config=config, overrides=overrides, quiet=quiet, timeout=timeout)
 
     outcome = anyio.run(main, backend=backend)
     line(msgspec.json.encode(outcome).decode() if as_json else _readable(outcome))

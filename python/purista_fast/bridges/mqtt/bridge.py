@@ -23,6 +23,7 @@ from .calls import Calls
 from .control import Control
 from .intake import Intake
 from .lanes import Item
+from .left_behind import warn_of_left_behind
 from .link import Refused
 from .local import Local
 from .properties import event_expiry
@@ -65,6 +66,7 @@ class MqttBridge:
         self.instance_id = self._state.instance_id if self._state else random_id()
         check_prefix(bridge.prefix)
         self._name = name
+        self._app = settings.app
         self._publisher = Publisher(
             max_packet_size=bridge.max_packet_size, max_payload_size=bridge.max_payload_size, where=str(self._broker)
         )
@@ -135,6 +137,8 @@ class MqttBridge:
         try:
             if self._retirement is not None:
                 await self._rivals.refuse()
+            elif self._state is not None:
+                warn_of_left_behind(self._state, self._app)
             if self._store is not None:
                 await self._store.open(tasks)
             self._workers.start(tasks)

@@ -16,7 +16,7 @@ from ...config import Settings
 from ...errors import BridgeError, ConfigError
 from .retire import Retired
 
-__all__ = ("State", "Subscribed", "check_instance_id", "check_prefix", "folder_of", "random_id")
+__all__ = ("State", "Subscribed", "check_instance_id", "check_prefix", "folder_of", "is_locked", "random_id")
 
 _CLIENT = "client"
 """The name under which a client without services runs: nothing of it outlives the process."""
@@ -92,12 +92,14 @@ class State:
         if application == _CLIENT:
             # Not even the configured id: it is that of the service that is configured by the same file.
             return None
-        return cls.open(settings.storage.directory(), application, instance_id)
+        return cls.open(settings.storage.directory(), application, instance_id, settings.app.worker)
 
     @classmethod
-    def open(cls, state_dir: Path, application: str, instance_id: str | None) -> State:
+    def open(cls, state_dir: Path, application: str, instance_id: str | None, worker: int = 0) -> State:
         """The state of an instance; without an id, of the one that this application has in this folder.
 
+        :param worker: which of the workers of that instance it is; 0 for the instance itself.
+        :raises ConfigError: if the id of a worker cannot be one.
         :raises BridgeError: if the id cannot be read or kept.
         """
         folder = folder_of(state_dir, application)
@@ -109,6 +111,9 @@ class State:
                     f"{folder}: the instance id cannot be kept: {error.strerror}; set storage.state_dir to a folder "
                     "that can be written, or bridge.instance_id"
                 ) from error
+        if worker:
+            instance_id = f"{instance_id}_{worker}"
+            check_instance_id(instance_id)
         return cls(folder, instance_id)
 
     def lock(self) -> None:
@@ -197,6 +202,21 @@ class State:
     def forget(self) -> None:
         """Removes the subscriptions: the session has ended."""
         self._file.unlink(missing_ok=True)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process runs as the instance that has this folder."""
+    try:
+        lock = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def folder_of(state_dir: Path, application: str) -> Path:

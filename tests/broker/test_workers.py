@@ -1,0 +1,288 @@
+"""``purista-fast run --workers``: real processes on a real broker."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from purista_fast import Event, remote
+from tests.broker.helpers import Bench, until
+
+pytestmark = pytest.mark.anyio
+WORK = """
+import os
+import anyio
+from purista_fast import App, Context, Event, Service
+
+work = Service("Work")
+
+def say(*words):
+    # Several processes write to one pipe: a line at once stays whole.
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
+@work.command
+async def who(ctx: Context) -> str:
+    return ctx.instance_id
+
+@work.command
+async def hang(ctx: Context) -> None:
+    say("hangs", ctx.instance_id)
+    await anyio.sleep_forever()
+
+@work.subscription(Event("job", int), concurrency=2)
+async def job(ctx: Context, payload: int) -> None:
+    say("begun", payload)
+    await anyio.sleep(0.02)
+    say("job", ctx.instance_id, payload)
+
+@work.subscription(Event("slow", int))
+async def slow(ctx: Context, payload: int) -> None:
+    say("slow", payload)
+    await anyio.sleep(0.5)
+    say("slept", payload)
+
+@work.every(0.05)
+async def tick(ctx: Context) -> None:
+    say("tick", ctx.instance_id)
+
+app = App(work)
+"""
+job = Event("job", int)
+slow = Event("slow", int)
+
+
+@remote("Work", "1")
+async def who(ctx: Any) -> str: ...
+
+
+class Run:
+    """``purista-fast run`` as a process, with what it prints and logs."""
+
+    def __init__(self, folder: Path, words: list[str], environment: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "purista_fast.cli", *words],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.printed: list[str] = []
+        self.logged: list[str] = []
+        self._threads = [
+            threading.Thread(target=lines.extend, args=(stream,), daemon=True)
+            for lines, stream in ((self.printed, self.process.stdout), (self.logged, self.process.stderr))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def log(self) -> str:
+        return "".join(self.logged)
+
+    def workers(self) -> dict[int, int]:
+        """The process of each worker, as the supervisor tells them."""
+        return {
+            int(number): int(pid) for number, pid in re.findall(r"worker (\d+) is started as process (\d+)", self.log)
+        }
+
+    def of(self, kind: str) -> list[list[str]]:
+        """What the lines of a kind say that were printed."""
+        return [line.split()[1:] for line in list(self.printed) if line.startswith(f"{kind} ")]
+
+    async def ended(self) -> int:
+        """Its exit code, once all of it has ended."""
+        code = await anyio.to_thread.run_sync(self.process.wait, 20)
+        for thread in self._threads:
+            await anyio.to_thread.run_sync(thread.join, 20)  # the pipes close with the last worker
+            assert not thread.is_alive()
+        self.close()
+        return code
+
+    def close(self) -> None:
+        """Ends all that is left of it."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+            for pid in self.workers().values():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        for thread, stream in zip(self._threads, (self.process.stdout, self.process.stderr), strict=True):
+            thread.join()
+            assert stream is not None
+            stream.close()
+
+
+@pytest.fixture
+def run(bench: Bench, tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    (tmp_path / "work.py").write_text(WORK)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PURISTA_")}
+    started: list[Run] = []
+
+    def start(*words: str, **variables: str) -> Run:
+        own = {
+            "PURISTA_BRIDGE__PREFIX": bench.prefix,
+            "PURISTA_BRIDGE__INSTANCE_ID": bench.prefix,
+            "PURISTA_APP__LOG_LEVEL": "DEBUG",
+            "STATE_DIRECTORY": str(bench.state_dir / "state"),
+        }
+        line = ["run", "work:app", "--bridge", bench.broker.url, *words]
+        started.append(Run(tmp_path, line, {**environment, **own, **variables}))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.close()
+
+
+async def ready(running: Run, count: int) -> None:
+    await until(lambda: f"all workers are ready: {count}" in running.log or running.process.poll() is not None)
+    assert running.process.poll() is None, running.log
+
+
+async def test_workers_share_the_load(bench: Bench, run: Callable[..., Run], anyio_backend: str) -> None:
+    nodes = {f"{bench.prefix}_{number}" for number in (1, 2, 3)}
+    running = run("--workers", "3", "--backend", anyio_backend)
+    await ready(running, 3)
+    async with bench.connect() as client:
+        answers = Counter([await client.invoke(who) for _ in range(30)])
+        for number in range(60):
+            await client.emit(job, number)
+        await until(lambda: len(running.of("job")) == 60)
+    assert set(answers) == nodes
+    handled = running.of("job")
+    assert sorted(int(number) for _, number in handled) == list(range(60))
+    assert {instance for instance, _ in handled} == nodes
+    await until(lambda: running.of("tick"))
+    # Nothing of this package, or of what it needs, is in the supervisor.
+    mapped = await anyio.Path(f"/proc/{running.process.pid}/maps").read_text()
+    assert not re.search("purista_fast|msgspec|site-packages", mapped)
+    running.process.terminate()
+    assert await running.ended() == 0, running.log
+    assert {instance for (instance,) in running.of("tick")} == {f"{bench.prefix}_1"}
+    assert {path.name for path in (bench.state_dir / "state" / "Work").iterdir()} == nodes
+    for number in (1, 2, 3):
+        assert f"worker {number} purista_fast.app: Work is ready as instance {bench.prefix}_{number}\n" in running.log
+    assert " WARNING " not in running.log
+
+
+async def test_a_worker_that_is_killed_loses_nothing(bench: Bench, run: Callable[..., Run]) -> None:
+    running = run("--workers", "3")
+    await ready(running, 3)
+    victim = running.workers()[2]
+    async with bench.connect() as client:
+        for number in range(200):
+            await client.emit(job, number)
+            if number == 100:
+                await until(lambda: any(instance == f"{bench.prefix}_2" for instance, _ in running.of("job")))
+                os.kill(victim, signal.SIGKILL)
+        await until(lambda: {int(number) for _, number in running.of("job")} == set(range(200)))
+    assert "worker 2 was ended by SIGKILL; it is started again in 0.5 s" in running.log
+    await until(lambda: running.log.count("worker 2 purista_fast.app: Work is ready as instance") == 2)
+    assert running.workers()[2] != victim
+    running.process.terminate()
+    assert await running.ended() == 0, running.log
+
+
+async def test_a_stop_finishes_what_is_under_way(bench: Bench, run: Callable[..., Run]) -> None:
+    running = run("--workers", "2")
+    await ready(running, 2)
+    async with bench.connect() as client:
+        await client.emit(slow, 1)
+        await client.emit(slow, 2)
+        await until(lambda: len(running.of("slow")) == 2)
+        running.process.send_signal(signal.SIGTERM)
+        assert await running.ended() == 0, running.log
+    assert sorted(running.of("slept")) == [["1"], ["2"]]
+
+
+async def test_a_second_signal_ends_at_once(bench: Bench, run: Callable[..., Run]) -> None:
+    running = run("--workers", "1", PURISTA_APP__DRAIN_TIMEOUT="600")
+    await ready(running, 1)
+
+    @remote("Work", "1")
+    async def hang(ctx: Any) -> None: ...
+
+    async def call() -> None:
+        async with bench.connect() as client:
+            await client.invoke(hang)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await until(lambda: running.of("hangs"))
+        running.process.send_signal(signal.SIGINT)
+        await until(lambda: "worker 1 purista_fast.app: SIGTERM: stopping" in running.log)
+        running.process.send_signal(signal.SIGINT)
+        assert await running.ended() == 1
+        tasks.cancel_scope.cancel()
+
+
+async def test_workers_end_with_their_supervisor(bench: Bench, run: Callable[..., Run]) -> None:
+    running = run("--workers", "2")
+    await ready(running, 2)
+    async with bench.connect() as client:
+        await client.emit(slow, 1)
+        await until(lambda: running.of("slow"))
+        running.process.kill()
+        assert await running.ended() == -signal.SIGKILL
+    assert running.of("slept") == [["1"]]
+    assert running.log.count("purista_fast.app: SIGTERM: stopping") == 2
+
+
+async def test_fewer_workers_leave_nothing_forgotten(bench: Bench, run: Callable[..., Run], tmp_path: Path) -> None:
+    running = run("--workers", "2")
+    await ready(running, 2)
+    running.process.terminate()
+    assert await running.ended() == 0
+    async with bench.connect() as client:
+        for number in range(20):
+            await client.emit(job, number)
+    (tmp_path / "purista.toml").write_text("[app]\nworkers = 1\n")
+    running = run()
+    await ready(running, 1)
+    assert f"instance {bench.prefix}_2 has run beside this one" in running.log
+    assert f"`purista-fast retire MODULE:APP --instance {bench.prefix}_2`" in running.log
+    assert f"instance {bench.prefix}_1 has" not in running.log
+
+    def retire(*words: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "purista_fast.cli", "retire", "work:app", "--bridge", bench.broker.url, *words]
+        environment = {
+            **os.environ,
+            "PURISTA_BRIDGE__PREFIX": bench.prefix,
+            "PURISTA_BRIDGE__INSTANCE_ID": bench.prefix,
+            "STATE_DIRECTORY": str(bench.state_dir / "state"),
+        }
+        return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=30)
+
+    unnamed = await anyio.to_thread.run_sync(retire)
+    assert (unnamed.returncode, "name one by --instance" in unnamed.stderr) == (2, True)
+    done = await anyio.to_thread.run_sync(retire, "--instance", f"{bench.prefix}_2", "--quiet", "0.5")
+    assert done.returncode == 0, done.stderr
+    assert f"instance {bench.prefix}_2 has ended for good" in done.stdout
+    here = {int(number) for _, number in running.of("job")}
+    there = {int(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("job ")}
+    assert here | there == set(range(20))
+    assert here
+    assert there
+    assert [path.name for path in (bench.state_dir / "state" / "Work").iterdir()] == [f"{bench.prefix}_1"]
+    running.process.terminate()
+    assert await running.ended() == 0, running.log
+
+
+async def test_memory_is_refused(run: Callable[..., Run]) -> None:
+    running = run("--workers", "2", "--bridge=memory://")
+    assert await running.ended() == 2
+    assert "app.workers: memory:// does not leave its process, so 2 workers would share nothing" in running.log
+    assert len(running.logged) == 1
