@@ -18,7 +18,7 @@ from .errors import (
     StatusCode,
     UnhandledError,
 )
-from .policy import Retry
+from .policy import Batch, Retry
 from .presence import Instance
 from .service import Service
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = (
     "Address",
     "App",
+    "Batch",
     "BridgeError",
     "Client",
     "Command",

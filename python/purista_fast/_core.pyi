@@ -358,7 +358,10 @@ class Context(Generic[_ConfigT, _ResourcesT]):
         """Whether this is the context of a running application, and not of a test."""
     @property
     def message(self) -> Message:
-        """The message that the handler runs for."""
+        """The message that the handler runs for; of a batch the first one."""
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The messages that the handler runs for: those of its batch, in order; one for a handler without a batch."""
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger of the standard library, bound to service, target and trace."""

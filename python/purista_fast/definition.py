@@ -12,7 +12,7 @@ import msgspec
 
 from ._core import snake_case
 from .errors import DefinitionError
-from .policy import DEFAULT_RETRY, Durability, Keeping, Overflow, Retry
+from .policy import DEFAULT_RETRY, Batch, Durability, Keeping, Overflow, Retry
 from .schema import Codec, Signature
 
 if TYPE_CHECKING:
@@ -179,6 +179,9 @@ class Subscription(Function, Generic[P, R], kw_only=True, eq=False):
     drop_oldest: bool = False
     retry: Retry = DEFAULT_RETRY
     deduplicate: bool = False
+    batch: Batch | None = None
+    item: Codec[Any] | None = None
+    """One payload, of a handler that gets a list of them."""
     needs: frozenset[Capability] = frozenset()
 
     def __call__(self, ctx: Context[Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:

@@ -8,7 +8,7 @@ import msgspec
 
 from .errors import DefinitionError
 
-__all__ = ("DEFAULT_KEEPING", "DEFAULT_RETRY", "Durability", "Keeping", "Overflow", "Retry", "Trust")
+__all__ = ("DEFAULT_KEEPING", "DEFAULT_RETRY", "Batch", "Durability", "Keeping", "Overflow", "Retry", "Trust")
 
 Durability = Literal["broker", "disk"]
 """``broker``: ``emit`` returns when the broker has acknowledged the event, or it is on disk because the broker did not
@@ -82,3 +82,22 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 DEFAULT_RETRY = Retry()
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """How a subscription gathers messages, to handle them together.
+
+    >>> Batch(100, within=5.0)
+    Batch(max_items=100, within=5.0)
+
+    :param max_items: how many messages a batch may have.
+    :param within: how long its first message waits for others at most, in seconds.
+    :raises DefinitionError: for numbers that cannot work.
+    """
+
+    max_items: int
+    within: float
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_items <= 65_535 or not 0 < self.within < float("inf"):
+            raise DefinitionError(f"{self!r} cannot work: 1 <= max_items <= 65535, within above 0 seconds")

@@ -208,8 +208,13 @@ class Runtime:
                 raise other from error
 
         handler = None
-        if signature.parameter is None:
+        if signature.parameter is None and subscription.batch is None:
             handler = Handler(scope, self._handler(subscription, run), signature.payload)
+        together = None
+        if subscription.batch is not None:
+            from .batches import gathering  # most applications have none
+
+            together = gathering(subscription, scope, run, failed)
         return Consumer(
             address=scope.address,
             subscription=subscription.filter,
@@ -223,6 +228,7 @@ class Runtime:
             drop_oldest=subscription.drop_oldest,
             retry=subscription.retry,
             deduplicate=subscription.deduplicate,
+            gathering=together,
         )
 
     async def tick(self, timer: Timer, scope: Scope) -> None:

@@ -111,6 +111,18 @@ class Signature:
         self.parameter: Codec[Any] | None = _parameter_codec(keywords, hints) if keywords else None
         self.result: Codec[Any] = Codec(hints.get("return", Any))
 
+    def item(self, what: str) -> Codec[Any]:
+        """One payload, of a handler that gets a list of them.
+
+        :raises DefinitionError: if the handler is not of that form.
+        """
+        annotation = None if self.payload is None else self.payload.type
+        if annotation is not Any and annotation is not list and get_origin(annotation) is not list:
+            raise DefinitionError(f"{what} has a batch, so its payload must be a list: `payloads: list[Reading]`")
+        if self.parameter is not None:
+            raise DefinitionError(f"{what} has a batch, so it can have no parameter: {sorted(self.parameter_names)}")
+        return Codec(next(iter(get_args(annotation)), Any))
+
     @property
     def needs_payload(self) -> bool:
         """Whether there is a payload without a default."""

@@ -115,6 +115,11 @@ class Scope(Shortcuts):
             origin.message = command_message(origin)
         return origin.message
 
+    def messages_of(self, origin: Request | Message) -> tuple[Message, ...]:
+        """The messages that a handler runs for: several, if it handles a batch."""
+        found: tuple[Message, ...] | None = getattr(origin, "messages", None)
+        return found or (self.message_of(origin),)
+
     def trace_id_of(self, origin: Request | Message) -> str:
         """32 hex digits that all messages of one cause have in common."""
         return origin.trace_id or (origin.traceparent or "")[3:35] or self.message_of(origin).id or ""

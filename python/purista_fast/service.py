@@ -11,7 +11,7 @@ import msgspec
 from ._core import WireError, subscription_filter
 from .definition import Command, Event, Guard, Subscription, Timer, check_name, durable, names
 from .errors import DefinitionError
-from .policy import DEFAULT_RETRY, Retry
+from .policy import DEFAULT_RETRY, Batch, Retry
 from .schema import Signature
 
 if TYPE_CHECKING:
@@ -142,6 +142,7 @@ class Service:
         overflow: Literal["wait", "drop_oldest"] = "wait",
         retry: Retry | None = None,
         deduplicate: bool = False,
+        batch: Batch | None = None,
         needs: Iterable[Capability] = (),
         before: Iterable[Guard] = (),
         after: Iterable[Guard] = (),
@@ -165,6 +166,10 @@ class Service:
             given. Where it is given, a bridge that does not refuses to start.
         :param deduplicate: whether a message with an id that was handled is left out. The last 10,000 ids are
             remembered on disk, at the cost of a write for each message; only on a bridge that has a disk.
+        :param batch: has messages gathered: the handler is ``(ctx, payloads: list[…])``, and finds the messages in
+            ``ctx.messages``. They are acknowledged together and tried again together, the last time each alone, so
+            that one that cannot be handled becomes a dead letter without the others. Guards run, and the result
+            event is emitted, once for a batch. A bridge may refuse to start if it cannot have so many under way.
         :param needs: what the bridge must be capable of; the application refuses to start on any other.
         :raises DefinitionError: if the signature is not a subscription's, the filter empty, or the name taken.
         """
@@ -178,6 +183,8 @@ class Service:
         asked = set(needs)
         if retry is not None and retry.block and concurrency > 1:
             raise DefinitionError(f"Retry(block=True) keeps the order, concurrency={concurrency} gives it up")
+        if batch is not None and concurrency > 1:
+            raise DefinitionError(f"batches are handled one after the other: concurrency must be 1, not {concurrency}")
         if retry is not None or deduplicate:
             asked.add("retry")
         wanted: dict[str, Any] = {
@@ -208,6 +215,10 @@ class Service:
                 drop_oldest=overflow == "drop_oldest",
                 retry=retry or DEFAULT_RETRY,
                 deduplicate=deduplicate,
+                batch=batch,
+                item=common["signature"].item(f"subscription {self.name}/{self.version}/{common['name']}")
+                if batch
+                else None,
                 needs=frozenset(asked),
             )
             subscription.durable_events |= durable([result_event])

@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._core import Address, Message
@@ -70,11 +70,13 @@ def context(
     principal_id: str | None = None,
     tenant_id: str | None = None,
     message: Message | None = None,
+    messages: Sequence[Message] = (),
 ) -> Context[Any, Any]:
     """A context for calling a handler as the plain function that it is.
 
     :param answers: what ``ctx.invoke`` gives, by the command's label (``"User/1/sign_up"``): a value, an exception
         to raise, or a function of the arguments.
+    :param messages: those of a batch; trace, principal and tenant follow from them.
     """
     address = Address("Test", "1", "test", "test")
     runtime = TestRuntime(answers or {})
@@ -89,6 +91,10 @@ def context(
         tenant_id=tenant_id,
         message=message,
     )
+    if messages:
+        from .batches import origin_of
+
+        origin = origin_of(origin, messages)
     return Context(scope, origin)
 
 

@@ -1,6 +1,7 @@
 """The contract on ``memory://``."""
 
 from tests.contract.bridges import Memory
+from tests.contract.cases.batches import BatchCases
 from tests.contract.cases.bounds import BoundsCases
 from tests.contract.cases.deadlines import DeadlineCases
 from tests.contract.cases.events import EventCases
@@ -67,3 +68,6 @@ class TestAlive(Memory, AliveCases): ...
 
 
 class TestHealth(Memory, HealthCases): ...
+
+
+class TestBatches(Memory, BatchCases): ...

@@ -1,6 +1,7 @@
 """The contract on ``mqtt://``, every command through the broker."""
 
 from tests.contract.bridges import Mqtt
+from tests.contract.cases.batches import BatchCases
 from tests.contract.cases.deadlines import DeadlineCases, LateAnswerCases
 from tests.contract.cases.events import EventCases
 from tests.contract.cases.failures import FailureCases
@@ -77,3 +78,6 @@ class TestHealth(Mqtt, HealthCases): ...
 
 
 class TestKeeping(Mqtt, KeepingCases): ...
+
+
+class TestBatches(Mqtt, BatchCases): ...

@@ -1,6 +1,7 @@
 """The contract on ``mqtt://`` by default: commands that are served here do not travel."""
 
 from tests.contract.bridges import MqttLocal
+from tests.contract.cases.batches import BatchCases
 from tests.contract.cases.deadlines import DeadlineCases
 from tests.contract.cases.events import EventCases
 from tests.contract.cases.failures import FailureCases
@@ -59,3 +60,6 @@ class TestListen(MqttLocal, ListenCases): ...
 
 
 class TestKeeping(MqttLocal, KeepingCases): ...
+
+
+class TestBatches(MqttLocal, BatchCases): ...

@@ -1,6 +1,7 @@
 """The contract on ``mqtts://``, every command through the broker."""
 
 from tests.contract.bridges import Mqtts
+from tests.contract.cases.batches import BatchCases
 from tests.contract.cases.deadlines import DeadlineCases, LateAnswerCases
 from tests.contract.cases.events import EventCases
 from tests.contract.cases.failures import FailureCases
@@ -69,3 +70,6 @@ class TestDurable(Mqtts, DurableCases): ...
 
 
 class TestKeeping(Mqtts, KeepingCases): ...
+
+
+class TestBatches(Mqtts, BatchCases): ...

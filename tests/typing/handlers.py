@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from purista_fast import (
     App,
+    Batch,
     Client,
     Command,
     Context,
@@ -83,6 +84,11 @@ def plain_too(ctx: Context) -> str:
 async def watch(ctx: Context, payload: Stored) -> list[str]:
     await ctx.emit(names, [payload.sensor])
     return [payload.sensor]
+
+
+@thermo.subscription(reading_stored, batch=Batch(100, within=5.0))
+async def together(ctx: Context, payloads: list[Stored]) -> None:
+    assert_type(ctx.messages, tuple[Message, ...])
 
 
 @thermo.subscription(message_type="infoServiceReady", sender={"service": "Thermo"}, shared=False)

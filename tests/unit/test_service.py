@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from purista_fast import Command, Context, DefinitionError, Event, Service, Subscription, remote
+from purista_fast import Batch, Command, Context, DefinitionError, Event, Service, Subscription, remote
 
 stored = Event("stored", int)
 
@@ -90,6 +90,22 @@ def test_a_remote_command() -> None:
     assert repr(sign_up) == "<remote command User/1/signUp>"
 
 
+async def handler_of_many(ctx: Context, payloads: list[int], *, site: str = "home") -> None: ...
+
+
+def test_a_batch() -> None:
+    service = Service("A")
+
+    @service.subscription(stored, batch=Batch(2, within=1.0))
+    async def typed(ctx: Context, payloads: list[int]) -> None: ...
+
+    @service.subscription(stored, batch=Batch(2, within=1.0))
+    async def untyped(ctx: Context, payloads) -> None: ...  # type: ignore[no-untyped-def]
+
+    assert [found.item.type for found in (typed, untyped) if found.item] == [int, Any]
+    assert typed.batch == Batch(max_items=2, within=1.0)
+
+
 def twice(service: Service) -> None:
     service.command(handler)
     service.subscription(stored)(handler)
@@ -118,6 +134,25 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "no concurrency": (lambda: Service("A").subscription(stored, concurrency=0), "must be at least 1, not 0 and 1000"),
     "no queue": (lambda: Service("A").subscription(stored, queue_size=0), "must be at least 1, not 1 and 0"),
+    "a batch of nothing": (lambda: Batch(0, within=1.0), "Batch(max_items=0, within=1.0) cannot work"),
+    "a batch for ever": (lambda: Batch(2, within=float("inf")), "Batch(max_items=2, within=inf) cannot work"),
+    "a batch at no time": (lambda: Batch(2, within=float("nan")), "Batch(max_items=2, within=nan) cannot work"),
+    "a batch for a handler of one": (
+        lambda: Service("A").subscription(stored, batch=Batch(2, within=1.0))(handler),
+        "subscription A/1/handler has a batch, so its payload must be a list: `payloads: list[Reading]`",
+    ),
+    "a batch for a handler of none": (
+        lambda: Service("A").subscription(stored, batch=Batch(2, within=1.0))(context_only),
+        "has a batch, so its payload must be a list",
+    ),
+    "a batch with a parameter": (
+        lambda: Service("A").subscription(stored, batch=Batch(2, within=1.0))(handler_of_many),
+        "subscription A/1/handler_of_many has a batch, so it can have no parameter: ['site']",
+    ),
+    "batches at the same time": (
+        lambda: Service("A").subscription(stored, batch=Batch(2, within=1.0), concurrency=2),
+        "batches are handled one after the other: concurrency must be 1, not 2",
+    ),
     "an unknown part of an address": (
         lambda: Service("A").subscription(stored, sender={"name": "x"}),  # type: ignore[dict-item]
         "sender has no ['name']; it has ['instance', 'service', 'target', 'version']",

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from purista_fast import (
+    Address,
     App,
     Context,
     DefinitionError,
     Event,
     HandledError,
+    Message,
     PayloadError,
     Service,
     UnhandledError,
@@ -116,3 +118,13 @@ async def test_the_context_says_what_it_is() -> None:
     assert repr(ctx) == "<Context of Test/1/test, trace 1>"
     assert ctx.instance_id == "test"
     assert ctx.message.message_type == "command"
+
+
+async def test_the_messages_of_a_batch() -> None:
+    sender = Address("Test", "1", "x", "i")
+    messages = [Message("customMessage", sender=sender, tenant_id="t", principal_id=by) for by in ("a", "b")]
+    ctx = testing.context(messages=messages)
+    assert ctx.messages == tuple(messages)
+    assert (ctx.message, ctx.tenant_id, ctx.principal_id) == (messages[0], "t", None)
+    ctx = testing.context(message=messages[1])
+    assert ctx.messages == (messages[1],)

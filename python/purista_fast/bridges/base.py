@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
 from .._core import Address, Dispatcher, Handler, LocalCommand, Message
-from ..policy import DEFAULT_KEEPING, DEFAULT_RETRY, Keeping, Retry
+from ..policy import DEFAULT_KEEPING, DEFAULT_RETRY, Batch, Keeping, Retry
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-__all__ = ("Capability", "Consumer", "Endpoint", "EventBridge", "Request")
+__all__ = ("Capability", "Consumer", "Endpoint", "EventBridge", "Gathering", "Request")
 
 Capability = Literal["durable", "shared", "remote", "disk", "retry"]
 """What a service may ask of a bridge: ``durable`` keeps an event over a restart of the subscriber, ``shared`` shares
@@ -68,6 +68,16 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it is the framework's own: not one of the services, and not refused when there are too many commands."""
 
 
+class Gathering(msgspec.Struct, frozen=True, kw_only=True):
+    """How the messages of a subscription are handled together."""
+
+    batch: Batch
+    read: Callable[[Message], Any]
+    """The payload of a message, decoded; raises ``HandledError`` if it does not fit."""
+    handle: Callable[[Sequence[Message], list[Any]], Awaitable[None]]
+    """Handles messages with their payloads; an ``Exception`` that it raises is reported by the bridge."""
+
+
 class Consumer(msgspec.Struct, frozen=True, kw_only=True):
     """A subscription that is served here."""
 
@@ -92,6 +102,8 @@ class Consumer(msgspec.Struct, frozen=True, kw_only=True):
     """How often it is tried, on a bridge that tries again."""
     deduplicate: bool = False
     """Whether a message whose id it has handled is left out."""
+    gathering: Gathering | None = None
+    """How its messages are handled together, if they are."""
     drop_oldest: bool = False
     """Whether the oldest waiting message makes room for a new one; otherwise the emitter waits."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from .._core import Address, Message, answer, new_traceparent
 from ..errors import HandledError, ServiceError, StatusCode, UnhandledError
 from .base import Consumer, Request
 
-__all__ = ("command_message", "error_of", "response_message", "subscription_error", "timeout_message")
+__all__ = ("batch_error", "command_message", "error_of", "response_message", "subscription_error", "timeout_message")
 
 logger = logging.getLogger("purista_fast.bridge")
 _encode = msgspec.json.Encoder().encode
@@ -126,10 +127,30 @@ def subscription_error(consumer: Consumer, message: Message, error: Exception, f
         # A handled error says all there is to say.
         exc_info=None if isinstance(error, HandledError) else error,
     )
+    return _failure(consumer, message, error)
+
+
+def batch_error(consumer: Consumer, messages: Sequence[Message], error: Exception, fate: str = "") -> list[Message]:
+    """The same for messages that were handled together: logged once, and told of each but such reports themselves.
+
+    :param fate: what becomes of the messages, for the log.
+    """
+    others = f", and the {len(messages) - 1} others of its batch" if len(messages) > 1 else ""
+    first = subscription_error(consumer, messages[0], error, others + fate)
+    reports = [first, *(_failure(consumer, message, error) for message in messages[1:])]
+    return [
+        report
+        for report, message in zip(reports, messages, strict=True)
+        if message.message_type != "infoSubscriptionError"
+    ]
+
+
+def _failure(consumer: Consumer, message: Message, error: Exception) -> Message:
+    """The ``infoSubscriptionError``."""
     about = {"messageId": message.id, "eventName": message.event_name, "error": type(error).__name__}
     return Message(
         "infoSubscriptionError",
-        sender=address,
+        sender=consumer.address,
         payload=_encode(about),
         trace_id=message.trace_id,
         principal_id=message.principal_id,

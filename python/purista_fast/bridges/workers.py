@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
@@ -15,6 +15,9 @@ from .._core import Dispatcher, Serve, Tally
 from ..errors import StatusCode, UnhandledError
 from .base import Consumer
 
+if TYPE_CHECKING:
+    from .gathering import Count
+
 __all__ = ("Workers",)
 
 
@@ -23,15 +26,18 @@ class Workers:
 
     :param run: runs one item of a queue; must not raise an ``Exception``.
     :param fail: where ``Consumer.handler`` may run in its place: is told of the message and of what it raised.
+    :param run_all: runs the items of a batch; must not raise an ``Exception``.
     """
 
     def __init__(
         self,
         run: Callable[[Consumer, Any], Coroutine[Any, Any, None]],
         fail: Callable[[Consumer, Any, BaseException], None] | None = None,
+        run_all: Callable[[Consumer, list[Any]], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.dispatcher = Dispatcher()
         self._run = run
+        self._run_all = run_all
         self._fail = fail
         self._crews: dict[int, _Crew] = {}
         self._tasks: TaskGroup | None = None
@@ -76,11 +82,17 @@ class Workers:
         name = self._crews[queue].name
         raise UnhandledError(StatusCode.SERVICE_UNAVAILABLE, f"no room in the queue of {name} for {timeout} s")
 
+    def hurry(self) -> None:
+        """Has what comes handled at once, without waiting for more: the end is near."""
+        for crew in self._crews.values():
+            crew.hurry()
+
     async def drain(self, timeout: float) -> int:
         """Waits until every queue is empty and every worker idle; returns how many items were left.
 
         :param timeout: in seconds.
         """
+        self.hurry()
         with anyio.move_on_after(timeout):
             while busy := [crew for crew in self._crews.values() if crew.unfinished]:
                 await busy[0].wait_until_idle()
@@ -99,6 +111,13 @@ class Workers:
 
     async def _work(self, crew: _Crew) -> None:
         consumer = crew.consumer
+        if consumer.gathering is not None:
+            from .gathering import serve  # most applications have none
+
+            assert self._run_all is not None
+            await serve(crew, consumer.gathering, partial(self._run_all, consumer))
+            return
+        assert isinstance(crew.tally, Tally)
         run = partial(self._run, consumer)
         fail = partial(self._fail, consumer) if self._fail else None
         handler = consumer.handler if fail else None
@@ -119,6 +138,7 @@ class _Crew:
         "coming",
         "consumer",
         "dismissed",
+        "hurries",
         "id",
         "idle",
         "name",
@@ -136,8 +156,14 @@ class _Crew:
         self.name = f"{address.service_name}/{address.service_version}/{address.service_target}"
         self.id = -1
         self.size = 0
-        self.tally = Tally()
+        self.tally: Tally | Count = Tally()
+        if consumer.gathering is not None:
+            from .gathering import Count
+
+            self.tally = Count()
         self.dismissed = False
+        self.hurries = False
+        """Whether a batch waits for nothing more."""
         self.parked: deque[anyio.Event] = deque()
         self.rooms: deque[anyio.Event] = deque()
         self.coming = 0
@@ -174,6 +200,27 @@ class _Crew:
         self.parked.append(event)
         await event.wait()
         return not self.dismissed
+
+    def take(self, most: int) -> list[Any]:
+        """What waits, at most so much."""
+        return self.workers.dispatcher.take(self.id, most)
+
+    async def more(self) -> None:
+        """Waits until something comes, while items are in hand."""
+        self.workers.dispatcher.hungry(self.id)
+        event = anyio.Event()
+        self.parked.append(event)
+        try:
+            await event.wait()
+        finally:
+            if not event.is_set():
+                self.parked.remove(event)
+
+    def hurry(self) -> None:
+        """Has a batch wait for nothing more."""
+        self.hurries = True
+        while self.consumer.gathering is not None and self.parked:
+            self.parked.popleft().set()
 
     def dismiss(self) -> None:
         """Sends the workers home, and whoever waits for room or for the end on its way."""

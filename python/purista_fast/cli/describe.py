@@ -126,13 +126,16 @@ def _command(command: Command[..., Any], prefix: str) -> dict[str, Any]:
 
 
 def _subscription(subscription: Subscription[..., Any], prefix: str) -> dict[str, Any]:
+    batch, item = subscription.batch, subscription.item
     return {
         **_function(subscription),
+        **({} if item is None else {"payloadType": type_name(item.type), "payloadSchema": item.schema()}),
         "filter": dict(subscription.filter),
         "messageTypes": list(subscription.message_types),
         "resultEvent": subscription.result_event.name if subscription.result_event else None,
         "shared": subscription.shared,
         "concurrency": subscription.concurrency,
+        "batch": None if batch is None else {"maxItems": batch.max_items, "within": batch.within},
         "queueSize": subscription.capacity,
         "overflow": "drop_oldest" if subscription.drop_oldest else "wait",
         "needs": sorted(subscription.needs),

@@ -170,11 +170,18 @@ impl Context {
         self.of_scope(py, intern!(py, "is_live"))
     }
 
-    /// The message that the handler runs for.
+    /// The message that the handler runs for; of a batch the first one.
     #[getter]
     fn message<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let scope = self.scope.bind(py);
         scope.call_method1(intern!(py, "message_of"), (self.origin(py)?,))
+    }
+
+    /// The messages that the handler runs for: those of its batch, in order; one for a handler without a batch.
+    #[getter]
+    fn messages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let scope = self.scope.bind(py);
+        scope.call_method1(intern!(py, "messages_of"), (self.origin(py)?,))
     }
 
     /// A logger of the standard library, bound to service, target and trace.

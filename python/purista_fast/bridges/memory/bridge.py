@@ -12,7 +12,7 @@ from ...errors import DefinitionError, ServiceError, StatusCode, UnhandledError
 from ...policy import DEFAULT_KEEPING, Keeping
 from ..base import Capability, Consumer, Endpoint, Request
 from ..deadline import Arm, limiter
-from ..messages import command_message, response_message, subscription_error, timeout_message
+from ..messages import batch_error, command_message, response_message, subscription_error, timeout_message
 from ..routes import Route, names
 from ..workers import Workers
 
@@ -30,7 +30,7 @@ class MemoryBridge:
     def __init__(self, *, instance_id: str, queue_timeout: float = 5.0) -> None:
         self.instance_id = instance_id
         self._queue_timeout = queue_timeout
-        self._workers = Workers(self._run, self._fail)
+        self._workers = Workers(self._run, self._fail, self._run_all)
         self._dispatcher = self._workers.dispatcher
         self._arm: Arm | None = None
         self._endpoints: dict[Address, Endpoint] = {}
@@ -182,6 +182,23 @@ class MemoryBridge:
             await consumer.handle(message)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
             self._report(consumer, message, error)
+
+    async def _run_all(self, consumer: Consumer, messages: list[Message]) -> None:
+        from ..gathering import read_all  # most applications have no batch
+
+        gathering = consumer.gathering
+        assert gathering is not None
+        numbers, payloads = read_all(
+            gathering, messages, lambda number, error: self._report(consumer, messages[number], error)
+        )
+        if not numbers:
+            return
+        found = [messages[number] for number in numbers]
+        try:
+            await gathering.handle(found, payloads)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
+            for report in batch_error(consumer, found, error):
+                self._dispatcher.offer(report)
 
     def _fail(self, consumer: Consumer, message: Message, error: BaseException) -> None:
         found = consumer.failed(error)

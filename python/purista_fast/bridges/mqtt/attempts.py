@@ -37,8 +37,8 @@ class Attempts:
     def __init__(self, spool: Spool, database: Database, graveyard: Graveyard) -> None:
         self.retried = 0
         """How many attempts have failed that were not the last."""
-        self._spool = spool
-        self._database = database
+        self.spool = spool
+        self.database = database
         self._graveyard = graveyard
         self._stopping = anyio.Event()
 
@@ -56,9 +56,9 @@ class Attempts:
             return
         if lane.is_duplicate(item):
             lane.duplicates += 1
-            await self._drop(item)
+            await self.drop(item)
             return
-        if item.due and item.due > self._spool.now() and not await self._wait(lane, item.due - self._spool.now()):
+        if item.due and item.due > self.spool.now() and not await self.wait(lane, item.due - self.spool.now()):
             return
         item.is_running = True
         retry = consumer.retry
@@ -75,14 +75,14 @@ class Attempts:
                 report(consumer, item.message, error, fate)
                 text = f"{type(error).__name__}: {error}"
                 if is_last:
-                    await self._bury(item, text)
+                    await self.bury(item, text)
                     return
                 self.retried += 1
                 if not retry.block:
-                    await self._try_later(item, pause, text)
+                    await self.try_later(item, pause, text)
                     return
-                await self._note(item, pause, text)
-                if not await self._wait(lane, pause):
+                await self.note(item, pause, text)
+                if not await self.wait(lane, pause):
                     return
             else:
                 await self._end(item)
@@ -94,12 +94,12 @@ class Attempts:
         if not item.seq:
             return
         try:
-            await self._database.run(lambda db: table.begin(db, item.seq), frees=True)
+            await self.database.run(lambda db: table.begin(db, item.seq), frees=True)
         except StorageError as error:
             # It is handled nevertheless: that is worth more than the count.
             logger.error("%s: an attempt could not be counted: %s", item.lane.label, error)
 
-    async def _wait(self, lane: Lane, seconds: float) -> bool:
+    async def wait(self, lane: Lane, seconds: float) -> bool:
         """Holds up a subscription; False if the application stops."""
         with anyio.move_on_after(seconds):
             await self._stopping.wait()
@@ -110,9 +110,9 @@ class Attempts:
         """It has been handled."""
         lane, key = item.lane, item.key
         if lane.seen is None or key in lane.seen:
-            await self._drop(item)
+            await self.drop(item)
             return
-        seq = await self._spool.shelf.settle(item)
+        seq = await self.spool.shelf.settle(item)
         lane.items.pop(item, None)
         lane.remember(key)
 
@@ -122,65 +122,65 @@ class Attempts:
                 table.delete(db, seq)
 
         try:
-            await self._database.run(work, frees=True)
-            self._spool.give(item)
+            await self.database.run(work, frees=True)
+            self.spool.give(item)
         except StorageError as error:
             logger.error("%s: the id of a message could not be kept: %s", lane.label, error)
-        self._spool.release(item)
-        self._spool.feed(lane)
+        self.spool.release(item)
+        self.spool.feed(lane)
 
-    async def _drop(self, item: Item) -> None:
+    async def drop(self, item: Item) -> None:
         """Nothing is left to do for it."""
-        lane, seq = item.lane, await self._spool.shelf.settle(item)
+        lane, seq = item.lane, await self.spool.shelf.settle(item)
         lane.items.pop(item, None)
         if seq:
-            self._database.submit(lambda db: table.delete(db, seq), partial(self._spool.deleted, item), frees=True)
-        self._spool.release(item)
-        self._spool.feed(lane)
+            self.database.submit(lambda db: table.delete(db, seq), partial(self.spool.deleted, item), frees=True)
+        self.spool.release(item)
+        self.spool.feed(lane)
 
-    async def _note(self, item: Item, pause: float, error: str) -> None:
+    async def note(self, item: Item, pause: float, error: str) -> None:
         """It has failed, and stays where it is; so that the attempt counts if the application stops meanwhile."""
-        seq, due = await self._spool.shelf.settle(item), self._spool.now() + pause
+        seq, due = await self.spool.shelf.settle(item), self.spool.now() + pause
         if not seq:
             return
         try:
-            await self._database.run(lambda db: table.postpone(db, seq, item.attempts, due, error), frees=True)
+            await self.database.run(lambda db: table.postpone(db, seq, item.attempts, due, error), frees=True)
         except StorageError as failure:
             logger.error("%s: a failed attempt could not be noted: %s", item.lane.label, failure)
 
-    async def _try_later(self, item: Item, pause: float, error: str) -> None:
+    async def try_later(self, item: Item, pause: float, error: str) -> None:
         """It has failed, and is tried again after a pause (in seconds)."""
-        lane, seq, due = item.lane, await self._spool.shelf.settle(item), self._spool.now() + pause
+        lane, seq, due = item.lane, await self.spool.shelf.settle(item), self.spool.now() + pause
         lane.items.pop(item, None)
         if seq:
-            self._spool.postpone(seq, item.attempts, due, error, lane)
-            self._spool.release(item)
+            self.spool.postpone(seq, item.attempts, due, error, lane)
+            self.spool.release(item)
         else:
             data = encode(item.message)
-            self._spool.store(item, Entry(lane.label, data, item.attempts, due, again=item.again, error=error))
-        self._spool.feed(lane)
+            self.spool.store(item, Entry(lane.label, data, item.attempts, due, again=item.again, error=error))
+        self.spool.feed(lane)
 
-    async def _bury(self, item: Item, error: str) -> None:
+    async def bury(self, item: Item, error: str) -> None:
         """It has failed for the last time: it stays unacknowledged, or in the spool, until it is a dead letter."""
         lane, pause = item.lane, _FIRST_PAUSE
         letter = letter_of("subscription", lane.label, item.message, item.attempts, error)
         while True:
-            seq = await self._spool.shelf.settle(item)
+            seq = await self.spool.shelf.settle(item)
             failure = await self._try_to_bury(item, letter, seq)
             if failure is None:
                 break
             logger.error("%s: a dead letter could not be kept, tried again: %s", lane.label, failure)
-            if not await self._wait(lane, pause):
+            if not await self.wait(lane, pause):
                 return
             pause = min(pause * 2, _LONGEST_PAUSE)
         lane.remember(item.key)
         if seq:
             lane.items.pop(item, None)
-            self._spool.give(item)
-            self._spool.release(item)
-            self._spool.feed(lane)
+            self.spool.give(item)
+            self.spool.release(item)
+            self.spool.feed(lane)
         else:
-            await self._drop(item)  # it may have moved to the spool meanwhile
+            await self.drop(item)  # it may have moved to the spool meanwhile
 
     async def _try_to_bury(self, item: Item, letter: DeadLetter, seq: int) -> StorageError | None:
         lane, buried = item.lane, anyio.Event()

@@ -14,7 +14,7 @@ from ...config import Settings
 from ...errors import BridgeError, DefinitionError, StatusCode, UnhandledError
 from ...policy import DEFAULT_KEEPING, Keeping
 from ..base import Capability, Consumer, Endpoint, Request
-from ..messages import subscription_error
+from ..messages import batch_error, subscription_error
 from ..routes import names
 from ..workers import Workers
 from .aside import Aside
@@ -22,7 +22,7 @@ from .broker import Broker
 from .calls import Calls
 from .control import Control
 from .intake import Intake
-from .lanes import Item
+from .lanes import Item, label_of
 from .left_behind import warn_of_left_behind
 from .link import Refused
 from .local import Local
@@ -61,6 +61,7 @@ class MqttBridge:
 
     def __init__(self, settings: Settings, *, name: str, token: Token | None = None) -> None:
         bridge = self._settings = settings.bridge
+        self._ack_within = settings.retries.ack_within
         self._broker = Broker.of(bridge, token)
         self._state = State.of(settings, name)
         self.instance_id = self._state.instance_id if self._state else random_id()
@@ -70,7 +71,7 @@ class MqttBridge:
         self._publisher = Publisher(
             max_packet_size=bridge.max_packet_size, max_payload_size=bridge.max_payload_size, where=str(self._broker)
         )
-        self._workers = Workers(self._run)
+        self._workers = Workers(self._run, run_all=self._run_all)
         self._intake = Intake(bridge.prefix)
         self._aside = Aside(self._publish_aside)
         self._calls = Calls(self._publisher, bridge.prefix, self._aside.report)
@@ -122,6 +123,7 @@ class MqttBridge:
         """Adds a subscription; see :class:`EventBridge`."""
         if self._store is None:
             raise DefinitionError(f"an application called {self._name!r} has no state, so it can have no subscriptions")
+        self._check_batch(consumer)
         # The broker sends no more than that, so no queue is ever full.
         interest = self._add(consumer, 2 * self._settings.receive_maximum + 100)
         self._store.events.table.add(interest)
@@ -215,6 +217,7 @@ class MqttBridge:
             self._store.spool.attempts.leave()
         self._serving.is_draining = True
         self._local.forget_routes()
+        self._workers.hurry()
         with anyio.move_on_after(timeout):
             await self._control.drain()
             await self._serving.wait_until_idle()
@@ -307,6 +310,32 @@ class MqttBridge:
             await consumer.handle(item)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
             self._report(consumer, item, error, "")
+
+    async def _run_all(self, consumer: Consumer, items: list[Item]) -> None:
+        from .together import run_all  # most applications have no batch
+
+        assert self._store is not None
+        await run_all(self._store.spool.attempts, consumer, items, self._report_all)
+
+    def _report_all(self, consumer: Consumer, messages: list[Message], error: Exception, fate: str) -> None:
+        for report in batch_error(consumer, messages, error, fate):
+            self._aside.report(report)
+
+    def _check_batch(self, consumer: Consumer) -> None:
+        """Refuses a batch that could not be had with these settings."""
+        if consumer.gathering is None:
+            return
+        batch, most = consumer.gathering.batch, self._settings.receive_maximum
+        if batch.max_items > most:
+            raise BridgeError(
+                f"{label_of(consumer)} gathers {batch.max_items} messages, and the broker sends at most {most} before "
+                "some are acknowledged: lower max_items, or raise bridge.receive_maximum"
+            )
+        if batch.within >= self._ack_within:
+            raise BridgeError(
+                f"{label_of(consumer)} gathers messages for {batch.within:g} s, and what waits for "
+                f"{self._ack_within:g} s moves to disk: lower within, or raise retries.ack_within"
+            )
 
     def _report(self, consumer: Consumer, message: Message, error: Exception, fate: str) -> None:
         report = subscription_error(consumer, message, error, fate)

@@ -16,6 +16,9 @@ from .subscriptions import Interest
 
 __all__ = ("Delivery", "Item", "Lane", "label_of")
 
+_AHEAD = 16
+"""How many messages are read from disk ahead of a subscription, unless its batches have more."""
+
 
 class Delivery:
     """A message that has arrived and is not acknowledged yet."""
@@ -93,6 +96,8 @@ class Lane:
         self.last = 0
         """The number on disk up to which they have been read."""
         self.is_loading = False
+        self.ahead = max(_AHEAD, consumer.gathering.batch.max_items if consumer.gathering else 1)
+        """How many messages are read from disk ahead."""
         self.is_left = False
         """Whether nothing is handled any more, so that order is kept: the application stops."""
         self.errors = 0

@@ -33,8 +33,6 @@ from .subscriptions import Interest
 
 __all__ = ("Spool",)
 
-_AHEAD = 16
-"""How many messages are read from disk ahead of a subscription."""
 _READ_AGAIN = 1.0
 """After how many seconds is read again what could not be read."""
 _UNACKNOWLEDGED = 1000
@@ -232,7 +230,7 @@ class Spool:
 
     def feed(self, lane: Lane) -> None:
         """Reads ahead for a subscription that has something on disk."""
-        if self.is_draining or lane.is_loading or not lane.behind or len(lane.items) >= _AHEAD:
+        if self.is_draining or lane.is_loading or not lane.behind or len(lane.items) >= lane.ahead:
             return
         lane.is_loading = True
         after, due = lane.last, lane.consumer.retry.block
@@ -259,7 +257,7 @@ class Spool:
             if entries:
                 self.feed(lane)
 
-        self._database.submit(lambda db: table.load(db, lane.label, after, _AHEAD, due=due), done)
+        self._database.submit(lambda db: table.load(db, lane.label, after, lane.ahead, due=due), done)
 
     def _bring(self, lane: Lane, entry: Entry) -> bool:
         """Gives an entry to the workers; False if they have no room now."""
