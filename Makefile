@@ -58,6 +58,7 @@ demo: $(BUILT) ## watch data of this machine flow through services (BRIDGE=memor
 
 .PHONY: test
 test: $(BUILT) broker ## run all tests: Rust, then Python with a real broker
+	$(call need,command -v systemd-analyze,systemd-analyze,systemd)
 	cargo test --locked --workspace
 	$(BIN)/pytest $(ARGS)
 

@@ -17,7 +17,6 @@ from .bridges import EventBridge, check_retirement, open_bridge
 from .client import Client
 from .config import Settings, fill, load
 from .errors import BridgeError, ConfigError, DefinitionError, PuristaError
-from .ready import tell_ready
 from .running import Running
 from .scope import Scope
 from .service import Service
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from .bridges.mqtt.retire import Retired
     from .bridges.mqtt.token import Token
     from .health import Health
+    from .notify import Manager
 
 __all__ = ("App", "connect")
 
@@ -93,12 +93,8 @@ class App:
         """
         if settings is None:
             settings = _settings(bridge, profile, config, overrides)
-        async with self._open(settings) as running, _unwrapped(), running.run() as client:
-            self._runs.append(running)
-            try:
-                yield client
-            finally:
-                self._runs.remove(running)
+        async with self._serve(settings) as client:
+            yield client
 
     def health(self) -> Health:
         """How the application is while it runs: connection, outbox, queues, errors.
@@ -142,6 +138,15 @@ class App:
                 return await running.retire(quiet, timeout)
 
     @asynccontextmanager
+    async def _serve(self, settings: Settings, manager: Manager | None = None) -> AsyncIterator[Client]:
+        async with self._open(settings) as running, _unwrapped(), running.run(manager) as client:
+            self._runs.append(running)
+            try:
+                yield client
+            finally:
+                self._runs.remove(running)
+
+    @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Running]:
         """What is about to run, its resources open."""
         services = _enabled(self.services, settings)
@@ -166,14 +171,20 @@ class App:
     ) -> None:
         """Runs the application until SIGTERM or SIGINT (Ctrl-C); the arguments are those of :meth:`serve`.
 
+        A service manager that has set ``NOTIFY_SOCKET``, such as systemd, is told when it is ready and when it stops,
+        and gets the signs of life that it asks for (``WATCHDOG_USEC``).
+
         :param backend: ``"asyncio"`` or ``"trio"``.
+        :raises ConfigError: for settings that are wrong, or variables of the service manager that are.
+        :raises BridgeError: as :meth:`serve` does.
         """
+        settings = _settings(bridge, profile, config, overrides)
 
         async def main() -> None:
+            manager = _manager()
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                async with self.serve(bridge=bridge, profile=profile, config=config, overrides=overrides) as client:
+                async with self._serve(settings, manager) as client:
                     logger.info("%s is ready as instance %s", self.name, client.instance_id)
-                    tell_ready()
                     async for number in signals:
                         logger.info("%s: stopping", signal.Signals(number).name)
                         break
@@ -210,6 +221,15 @@ async def connect(
     async with _unwrapped(), running.run():
         scope = Scope(running.runtime, Address(name, version, target, bridge.instance_id))
         yield Client(running.runtime, scope)
+
+
+def _manager() -> Manager | None:
+    """The service manager that has started this process; most have been started by nobody."""
+    if not os.environ.get("NOTIFY_SOCKET"):
+        return None
+    from .notify import Manager
+
+    return Manager()
 
 
 def _settings(

@@ -21,13 +21,17 @@ from .scope import Scope
 from .service import Service
 from .shelter import sheltered_tasks
 from .threads import ThreadPool
+from .urls import public_url
 
 if TYPE_CHECKING:
     from .bridges.mqtt.retire import Retired
+    from .notify import Manager
 
 __all__ = ("Running",)
 
 logger = logging.getLogger("purista_fast.app")
+_GOOD_BYE = 15.0
+"""How long the disconnect, the last write to disk and the end of the resources may take together, in seconds."""
 
 
 class Running:
@@ -56,8 +60,11 @@ class Running:
         """Set once no timer runs any more; ``None`` before they have begun."""
 
     @asynccontextmanager
-    async def run(self) -> AsyncIterator[Client]:
-        """Runs it within the block."""
+    async def run(self, manager: Manager | None = None) -> AsyncIterator[Client]:
+        """Runs it within the block.
+
+        :param manager: is told when it is ready, how it is, and when it stops.
+        """
         self._add_all()
         scope = Scope(self.runtime, Address("Client", "1", "client", self.bridge.instance_id))
         failure: BaseException | None = None
@@ -67,11 +74,16 @@ class Running:
                 await self.presence.start(tasks)
                 self._timers_ended = anyio.Event()
                 tasks.start_soon(self._keep_time, self._timers_ended)
+                if manager is not None:
+                    # Beside the bridge: if that fails, so do the signs of life.
+                    tasks.start_soon(manager.watch, self._look, name="service manager")
                 yield Client(self.runtime, scope)
             except BaseException as error:  # noqa: BLE001 - raised again below, not wrapped in a group
                 failure = error
             self._clock.cancel()
             with anyio.CancelScope(shield=True):
+                if manager is not None:
+                    await manager.stopping(self._longest_stop())
                 # A bridge that has failed carries nothing any more, and nobody is left to finish anything.
                 await (self.bridge.stop() if tasks.cancel_scope.cancel_called else self._stop())
         if failure is not None:
@@ -128,6 +140,16 @@ class Running:
             resources=self.resources,
             emit_timeout=self.settings.bridge.queue_timeout,
         )
+
+    def _look(self) -> tuple[str, str | None]:
+        """How it is in words, for the service manager, and what is broken for good."""
+        where = public_url(self.settings.bridge.url)
+        link = f"on {where}" if self.bridge.is_connected else f"without a connection to {where}, trying again"
+        return f"instance {self.bridge.instance_id} {link}", self.bridge.ailment()
+
+    def _longest_stop(self) -> float:
+        """How long a stop may take, in seconds: timers, handlers, the news to others and the good-bye to the broker."""
+        return 2 * self.settings.app.drain_timeout + 2 * self.settings.bridge.queue_timeout + _GOOD_BYE
 
     async def _stop(self) -> None:
         if self._timers_ended is not None:

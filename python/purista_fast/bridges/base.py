@@ -178,6 +178,13 @@ class EventBridge(Protocol):
         """
         ...
 
+    def ailment(self) -> str | None:
+        """What keeps the bridge from working until the process is started anew; ``None`` if nothing does.
+
+        A lost connection is none: it is looked for.
+        """
+        ...
+
     async def drain(self, timeout: float) -> int:
         """Takes nothing new and finishes what is under way; returns how many messages were left unhandled.
 

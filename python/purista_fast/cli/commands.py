@@ -23,6 +23,7 @@ __all__ = ("main",)
         "outbox",
         "dead-letters",
         "mosquitto",
+        "systemd-unit",
         "doctor",
         "bench",
         "demo",

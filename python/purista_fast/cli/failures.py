@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import traceback
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import click
 import msgspec
 
 from ..errors import BridgeError, ConfigError, DefinitionError, ServiceError
+from .journal import is_journal, mark
 from .output import note, printable
 
 __all__ = ("FAILED", "NO_BRIDGE", "WRONG_USAGE", "explain", "report", "single")
@@ -27,7 +30,8 @@ def report(error: BaseException, *, verbose: bool) -> int:
     if verbose and not isinstance(error, click.UsageError):
         note("".join(traceback.format_exception(error)).rstrip())
     text, code = explain(error)
-    note(f"purista-fast: {printable(text)}")
+    line = f"purista-fast: {printable(text)}"
+    note(mark(line, logging.ERROR) if is_journal(sys.stderr) else line)
     return code
 
 

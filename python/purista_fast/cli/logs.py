@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import traceback
 
+from .journal import is_journal, mark
 from .output import printable
 
 __all__ = ("OneLine", "set_up")
@@ -15,16 +17,23 @@ class OneLine(logging.Formatter):
     """Formats a record as one line; an error in it as its type, text and place.
 
     :param tracebacks: whether tracebacks follow on lines of their own.
+    :param journal: whether it is for the journal, which wants the priority and no time.
     :param worker: the worker whose log it is; 0 where there are none.
     """
 
-    def __init__(self, *, tracebacks: bool = False, worker: int = 0) -> None:
+    def __init__(self, *, tracebacks: bool = False, journal: bool = False, worker: int = 0) -> None:
+        head = "" if journal else "%(asctime)s.%(msecs)03d %(levelname)-7s "
         who = f"worker {worker} " if worker else ""
-        super().__init__(f"%(asctime)s.%(msecs)03d %(levelname)-7s {who}%(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+        super().__init__(f"{head}{who}%(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
         self._tracebacks = tracebacks
+        self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
+        text = self._format(record)
+        return mark(text, record.levelno) if self._journal else text
+
+    def _format(self, record: logging.LogRecord) -> str:
         record.message = record.getMessage()
         record.asctime = self.formatTime(record, self.datefmt)
         text = printable(self.formatMessage(record))
@@ -51,6 +60,6 @@ def set_up(level: str, *, verbose: bool = False, worker: int = 0) -> None:
     if root.handlers:
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(OneLine(tracebacks=verbose, worker=worker))
+    handler.setFormatter(OneLine(tracebacks=verbose, journal=is_journal(sys.stderr), worker=worker))
     root.addHandler(handler)
     root.setLevel(level)

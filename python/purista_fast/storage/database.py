@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +29,8 @@ _RESERVE = 1024 * 1024 + 128 * 1024
 """How many bytes are kept free for what makes room when the disk is full: what the log may hold, and some more."""
 _GIVEN_BACK = 256
 """How many pages a full disk gets back at once."""
+_HANGS = 300.0
+"""After how many seconds a transaction counts as one that will not end: a slow card takes some."""
 _LOOK = 5.0
 """How often is looked whether another process, such as the command line, has changed something, in seconds."""
 _KEEP_TIME = 60.0
@@ -71,6 +74,8 @@ class Database:
         self._idle = anyio.Event()
         self._is_closing = False
         self._is_running = False
+        self._busy_since: float | None = None
+        """Since when a transaction runs, in seconds of ``time.monotonic()``."""
         self._time_kept = float("-inf")
         self._lacks_reserve = False
 
@@ -156,6 +161,15 @@ class Database:
             raise error
         return result  # type: ignore[no-any-return] # what the work has returned
 
+    def ailment(self) -> str | None:
+        """Tells if nothing is written any more: the disk hangs in a transaction, or the task that writes has ended."""
+        if self._is_closing:
+            return None
+        if not self._is_running:
+            return f"nothing is written to {self.file} any more"
+        busy = time.monotonic() - self._busy_since if self._busy_since is not None else 0.0
+        return f"a transaction in {self.file} has not ended for {busy:.0f} s" if busy > _HANGS else None
+
     def keep_time(self) -> None:
         """Writes how long the device has been powered, if that was last written a while ago."""
         if self.clock.now().powered - self._time_kept > _KEEP_TIME:
@@ -185,8 +199,10 @@ class Database:
                 while self._pending:
                     batch, self._pending = self._pending, []
                     outcomes: list[tuple[Any, StorageError | None]] = []
+                    self._busy_since = time.monotonic()
                     with anyio.CancelScope(shield=True):
                         outcomes = await anyio.to_thread.run_sync(self._commit, batch, limiter=self._thread)
+                    self._busy_since = None
                     for operation, (result, error) in zip(batch, outcomes, strict=True):
                         try:
                             operation.done(result, error)

@@ -75,6 +75,10 @@ class MemoryBridge:
     def on_connected(self, tell: Callable[[], None]) -> None:
         """There is nothing to connect to; see :class:`EventBridge`."""
 
+    def ailment(self) -> str | None:
+        """There is nothing that could hang but the event loop; see :class:`EventBridge`."""
+        return None
+
     async def start(self, tasks: TaskGroup) -> None:
         """Begins to serve; see :class:`EventBridge`."""
         self._limited, self._arm = limiter(self._on_timeout)

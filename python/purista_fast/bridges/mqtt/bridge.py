@@ -190,6 +190,10 @@ class MqttBridge:
         """Has this called after each connection; see :class:`EventBridge`."""
         self._sessions.tell = tell
 
+    def ailment(self) -> str | None:
+        """A session or a disk that has stopped working; see :class:`EventBridge`."""
+        return self._sessions.ailment() or (self._store.database.ailment() if self._store else None)
+
     async def tap(self, consumer: Consumer) -> Callable[[], Awaitable[None]]:
         """Adds a consumer while the bridge runs; see :class:`EventBridge`."""
         interest = self._add(msgspec.structs.replace(consumer, shared=False, drop_oldest=True), None)

@@ -86,6 +86,8 @@ class Link:
         """The reason code of the broker's DISCONNECT, if there was one."""
         self.lost_at = 0.0
         """When it was lost, by the monotonic clock in seconds."""
+        self.checked_at = 0.0
+        """When it was last seen to that the broker still answers, by the monotonic clock in seconds."""
         self.is_accepted = False
         """Whether the broker has accepted the connection."""
         self.session_present = False
@@ -320,7 +322,7 @@ class Link:
         keep_alive = self._client.keepalive or self._own_keep_alive
         while self.is_up:
             await anyio.sleep(min(keep_alive / 4, 5))
-            now = time.monotonic()
+            now = self.checked_at = time.monotonic()
             if not self._may_read.is_set():
                 self._received_at = now  # the answer to a ping would not be read
                 self._outflow.put(_PING)

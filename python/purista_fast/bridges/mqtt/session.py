@@ -30,6 +30,9 @@ _USEFUL = 1.0
 _TAKEN_OVER = 0x8E
 _KICKS = 3
 """After how many connections in a row that were accepted, and closed soon, we ask whether another process is us."""
+_STILL = 60.0
+"""How long a session may do nothing, in seconds, beside four times ``connect_timeout``: more than a wait, an attempt,
+and the question for a rival take together."""
 _GLANCE = 2.0
 """How long a start that does not wait for the broker looks for it, in seconds."""
 _FINAL = frozenset((0x83, 0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x90, 0x95, 0x9C, 0x9D))
@@ -86,6 +89,8 @@ class Session:
         self._up = anyio.Event()
         self._delay = _FIRST_DELAY
         self._kicks = 0
+        self._moved_at = time.monotonic()
+        """When it last began an attempt, in seconds of ``time.monotonic()``."""
 
     async def run(self, *, task_status: TaskStatus[None]) -> None:
         """Keeps the session connected until :meth:`stop`; it has started once the first connection is ready.
@@ -100,6 +105,7 @@ class Session:
         if self._running:
             task_status.started()
         while not self._stopping.is_set():
+            self._moved_at = time.monotonic()
             up_since = None
             try:
                 link = await self._open(self._patience(began))
@@ -136,6 +142,14 @@ class Session:
         self._hurried.set()
         if self.link is not None:
             await self.link.disconnect(session_expiry)
+
+    def ailment(self) -> str | None:
+        """Tells if it looks neither after a connection nor for one, which it always does until :meth:`stop`."""
+        moved_at = self._moved_at if self.link is None else max(self._moved_at, self.link.checked_at)
+        still = time.monotonic() - moved_at
+        if self._stopping.is_set() or still < _STILL + 4 * self._timeout:
+            return None
+        return f"the {self._label} session with {self._broker} has done nothing for {still:.0f} s"
 
     async def hurry(self, timeout: float) -> None:
         """Tries again at once if there is no connection, and waits until it is ready; not before the start is over.

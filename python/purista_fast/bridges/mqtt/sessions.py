@@ -58,6 +58,10 @@ class Sessions:
         """How many lost connections were replaced."""
         return sum(session.reconnects for session in self._sessions.values())
 
+    def ailment(self) -> str | None:
+        """What has stopped to look after its connection; ``None`` if nothing has."""
+        return next(filter(None, (session.ailment() for session in self._sessions.values())), None)
+
     async def start(
         self,
         tasks: TaskGroup,
