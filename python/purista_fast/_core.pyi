@@ -11,6 +11,9 @@ from typing_extensions import disjoint_base
 from .bridges.base import Request
 from .definition import Command, Event
 from .schema import Codec
+from .stores.configs import Configs
+from .stores.secrets import Secrets
+from .stores.states import States
 
 __all__ = [
     "Address",
@@ -383,6 +386,15 @@ class Context(Generic[_ConfigT, _ResourcesT]):
     @property
     def resources(self) -> _ResourcesT:
         """What the application was given: a database pool, a sensor bus."""
+    @property
+    def states(self) -> States:
+        """The service's states: what it keeps over restarts."""
+    @property
+    def configs(self) -> Configs:
+        """The application's configs: values by name, from file and environment."""
+    @property
+    def secrets(self) -> Secrets:
+        """The application's secrets, from files and environment."""
     def invoke(self, command: Command[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Coroutine[Any, Any, _R]:
         """Has a command run, wherever it is served, and gives its result.
 

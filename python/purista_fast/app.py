@@ -219,7 +219,7 @@ async def connect(
     bridge = open_bridge(settings, name="client", token=token)
     running = Running(name, bridge, settings, (), {}, None)
     async with _unwrapped(), running.run():
-        scope = Scope(running.runtime, Address(name, version, target, bridge.instance_id))
+        scope = Scope(running.runtime, Address(name, version, target, bridge.instance_id), running.stores)
         yield Client(running.runtime, scope)
 
 

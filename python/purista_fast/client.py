@@ -16,6 +16,9 @@ from .presence import Instance, ask
 if TYPE_CHECKING:
     from .health import Health
     from .runtime import Runtime
+    from .stores.configs import Configs
+    from .stores.secrets import Secrets
+    from .stores.states import States
 from .scope import Scope
 
 __all__ = ("Client",)
@@ -50,6 +53,21 @@ class Client:
     def instance_id(self) -> str:
         """This process's name on the bridge."""
         return self._scope.address.instance_id or ""
+
+    @property
+    def states(self) -> States:
+        """What the client keeps under its own name; ``client.states.of("Thermo")`` is what a service keeps."""
+        return self._scope.states
+
+    @property
+    def configs(self) -> Configs:
+        """The application's configs: values by name, from file and environment."""
+        return self._scope.configs
+
+    @property
+    def secrets(self) -> Secrets:
+        """The application's secrets, from files and environment."""
+        return self._scope.secrets
 
     def acting(
         self, *, principal_id: str | None = None, tenant_id: str | None = None, trace_id: str | None = None

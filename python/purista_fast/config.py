@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import msgspec
 
 from .errors import ConfigError
-from .policy import Durability, Overflow, Trust
+from .kept_settings import (
+    ConfigsSettings,
+    Count,
+    DeadLetterSettings,
+    OutboxSettings,
+    RetrySettings,
+    Seconds,
+    SecretsSettings,
+    StatesSettings,
+)
 from .tree import PREFIX, Text, environment, is_setting, lay, profiles_of, read_file
 from .urls import public_url
 
@@ -33,11 +42,10 @@ __all__ = (
     "fill",
     "load",
     "seconds",
+    "typed",
 )
 
 S = TypeVar("S", bound=msgspec.Struct)
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
 
 FILE = "purista.toml"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -115,51 +123,6 @@ class StorageSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         return Path(base) / "purista-fast"
 
 
-class OutboxSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[outbox]``: events on disk that the broker has not taken yet, or may not have saved yet."""
-
-    durability: Durability = "broker"
-    """``"broker"``: an event goes to disk only if the broker does not acknowledge it in time; ``"disk"``: always."""
-    overflow: Overflow = "reject"
-    """What happens to an event for which there is no room: ``"reject"``, ``"drop_oldest"``, ``"drop_newest"`` or
-    ``"block"``."""
-    spill_after: Seconds = 2.0
-    """How long the broker may take to acknowledge an event, or be away, before events go to disk."""
-    hold: Seconds = 60.0
-    """How long ``durability = "disk"`` keeps an event after the broker has acknowledged it: longer than the broker
-    takes to save."""
-    max_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 64 * 1024 * 1024
-    """How much may wait, in bytes."""
-    max_messages: Count = 100_000
-    """How many events may wait."""
-    max_age: Seconds = 30 * 86400.0
-    """How long an event may wait, in powered time."""
-    trust_clock: Trust = "auto"
-    """Whether the wall clock counts for the age: as the kernel says, always, never."""
-
-
-class RetrySettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[retries]``: messages on disk that subscriptions have still to handle, or to try again."""
-
-    ack_within: Seconds = 30.0
-    """How long a message may wait for its handlers before it moves to disk and is acknowledged."""
-    max_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 64 * 1024 * 1024
-    """How much may wait, in bytes; then the broker holds the rest."""
-    max_messages: Count = 100_000
-    """How many messages may wait; then the broker holds the rest."""
-
-
-class DeadLetterSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[dead_letters]``: messages on disk that were given up."""
-
-    event: str | None = None
-    """The name of an event that tells of each; unset: none is told."""
-    max_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 16 * 1024 * 1024
-    """How much is kept, in bytes; the oldest go first."""
-    max_messages: Count = 10_000
-    """How many are kept; the oldest go first."""
-
-
 class ServicesSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[services]``: what this instance runs."""
 
@@ -190,6 +153,9 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     retries: RetrySettings = msgspec.field(default_factory=RetrySettings)
     dead_letters: DeadLetterSettings = msgspec.field(default_factory=DeadLetterSettings)
     services: ServicesSettings = msgspec.field(default_factory=ServicesSettings)
+    states: StatesSettings = msgspec.field(default_factory=StatesSettings)
+    configs: ConfigsSettings = msgspec.field(default_factory=ConfigsSettings)
+    secrets: SecretsSettings = msgspec.field(default_factory=SecretsSettings)
     app: AppSettings = msgspec.field(default_factory=AppSettings)
     uplink: Uplink | None = None
     config: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
@@ -262,6 +228,17 @@ def fill(kind: type[S], tree: Mapping[str, Any], source: str, where: str = "") -
         raise ConfigError(f"{source}: {key or 'top level'}: {message}{hint}") from None
 
 
+def typed(value: Any, kind: Any, source: str, where: str) -> Any:
+    """One value as another type.
+
+    :raises ConfigError: with source, key and what was expected.
+    """
+    try:
+        return msgspec.convert(_convert(kind, value), kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {where}: {error}") from None
+
+
 def seconds(text: str) -> float | None:
     """A duration such as ``"500ms"`` or ``"7d"`` in seconds; ``None`` if it is none.
 
@@ -278,8 +255,8 @@ def _convert(kind: Any, value: Any) -> Any:
 
     if isinstance(value, Mapping):
         fields = {f.encode_name: f.type for f in msgspec.structs.fields(kind)} if _is_struct(kind) else {}
-        # What these tables want is known when their structs are filled.
-        own = ("config", "uplink") if kind is Settings else ()
+        # What these tables want is known when their structs are filled, or a config is asked for.
+        own = ("config", "uplink") if kind is Settings else ("values",) if kind is ConfigsSettings else ()
         each = get_args(kind)[1] if get_origin(kind) is dict else Any
         return {key: part if key in own else _convert(fields.get(key, each), part) for key, part in value.items()}
     if not isinstance(value, str):

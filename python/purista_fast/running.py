@@ -20,6 +20,7 @@ from .runtime import Runtime
 from .scope import Scope
 from .service import Service
 from .shelter import sheltered_tasks
+from .stores import Stores
 from .threads import ThreadPool
 from .urls import public_url
 
@@ -51,6 +52,7 @@ class Running:
         self.services = services
         self.configs = configs
         self.resources = resources
+        self.stores = Stores(settings, name)
         self.runtime = Runtime(bridge, ThreadPool(settings.app.threads), settings.bridge.command_timeout)
         self.reporter = self.runtime.reporter = Reporter(name, bridge, self.runtime, settings)
         self.timers: list[tuple[Timer, Scope]] = []
@@ -66,7 +68,7 @@ class Running:
         :param manager: is told when it is ready, how it is, and when it stops.
         """
         self._add_all()
-        scope = Scope(self.runtime, Address("Client", "1", "client", self.bridge.instance_id))
+        scope = Scope(self.runtime, Address("Client", "1", "client", self.bridge.instance_id), self.stores)
         failure: BaseException | None = None
         async with sheltered_tasks() as tasks:
             await self.bridge.start(tasks)
@@ -86,6 +88,7 @@ class Running:
                     await manager.stopping(self._longest_stop())
                 # A bridge that has failed carries nothing any more, and nobody is left to finish anything.
                 await (self.bridge.stop() if tasks.cancel_scope.cancel_called else self._stop())
+                await self.stores.close()
         if failure is not None:
             raise failure
 
@@ -105,6 +108,7 @@ class Running:
             finally:
                 with anyio.CancelScope(shield=True):
                     await bridge.stop()
+                    await self.stores.close()
         return outcome
 
     async def _keep_time(self, ended: anyio.Event) -> None:
@@ -135,6 +139,7 @@ class Running:
         return Scope(
             self.runtime,
             Address(service.name, service.version, function.name, self.bridge.instance_id),
+            self.stores,
             function,
             config=self.configs[service],
             resources=self.resources,

@@ -14,6 +14,10 @@ from .definition import Command, Event, Function
 
 if TYPE_CHECKING:
     from .runtime import Runtime
+    from .stores import Stores
+    from .stores.configs import Configs
+    from .stores.secrets import Secrets
+    from .stores.states import States
 
 __all__ = ("Scope",)
 
@@ -33,12 +37,14 @@ class Scope(Shortcuts):
         "receiver",
         "resources",
         "runtime",
+        "stores",
     )
 
     def __init__(
         self,
         runtime: Runtime,
         address: Address,
+        stores: Stores,
         function: Function | None = None,
         *,
         config: Any = None,
@@ -49,6 +55,7 @@ class Scope(Shortcuts):
         self.address = address
         self.receiver = Address(address.service_name, address.service_version, address.service_target)
         """Whom those who call it mean: any instance."""
+        self.stores = stores
         self.config = config
         self.resources = resources
         self.emit_timeout = emit_timeout
@@ -62,6 +69,21 @@ class Scope(Shortcuts):
     def instance_id(self) -> str:
         """The running application's name on the bridge."""
         return self.address.instance_id or ""
+
+    @property
+    def states(self) -> States:
+        """What the service keeps."""
+        return self.stores.states(self.address.service_name)
+
+    @property
+    def configs(self) -> Configs:
+        """What the application finds in its configuration by name."""
+        return self.stores.configs
+
+    @property
+    def secrets(self) -> Secrets:
+        """What the application is trusted with."""
+        return self.stores.secrets
 
     def learn_command(self, command: Command[..., Any]) -> None:
         """Lets a command that is served in this process run without a detour."""

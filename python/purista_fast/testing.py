@@ -20,10 +20,16 @@ from typing import Any
 from ._core import Address, Message
 from .arguments import encode_arguments, encode_payload
 from .bridges.base import Request
+from .config import Settings
 from .context import Context
 from .definition import Command, Event
 from .errors import StatusCode, UnhandledError
+from .kept_settings import ConfigsSettings
+from .schema import Codec
 from .scope import Scope
+from .stores import Stores
+from .stores.memory import MemoryStates
+from .stores.secrets import Secrets, secret_variable
 
 __all__ = ("context", "emitted")
 
@@ -61,6 +67,23 @@ class TestRuntime:
         self.emitted.append((name, payload))
 
 
+class TestStores(Stores):
+    """Stores in memory."""
+
+    __test__ = False
+
+    def __init__(self, states: Mapping[str, Any], configs: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+        settings = Settings()
+        settings.configs = ConfigsSettings(values=dict(configs), allow_set=True, allow_remove=True)
+        super().__init__(settings, "test")
+        self._store = store = MemoryStates(settings.states.max_bytes)
+        for key, value in states.items():
+            store.put("Test", key, encode_payload(Codec(Any), value, f"state {key!r}"))
+        self._secrets = Secrets(
+            settings.secrets, "testing.context", {secret_variable(name): text for name, text in secrets.items()}
+        )
+
+
 def context(
     *,
     config: Any = None,
@@ -71,16 +94,23 @@ def context(
     tenant_id: str | None = None,
     message: Message | None = None,
     messages: Sequence[Message] = (),
+    states: Mapping[str, Any] | None = None,
+    configs: Mapping[str, Any] | None = None,
+    secrets: Mapping[str, str] | None = None,
 ) -> Context[Any, Any]:
     """A context for calling a handler as the plain function that it is.
 
     :param answers: what ``ctx.invoke`` gives, by the command's label (``"User/1/sign_up"``): a value, an exception
         to raise, or a function of the arguments.
     :param messages: those of a batch; trace, principal and tenant follow from them.
+    :param states: what is kept already; in memory, as all that the handler keeps.
+    :param configs: what ``ctx.configs`` has; a handler may change them.
+    :param secrets: what ``ctx.secrets`` has.
     """
     address = Address("Test", "1", "test", "test")
     runtime = TestRuntime(answers or {})
-    scope = Scope(runtime, address, config=config, resources=resources)  # type: ignore[arg-type] # a stand-in
+    stores = TestStores(states or {}, configs or {}, secrets or {})
+    scope = Scope(runtime, address, stores, config=config, resources=resources)  # type: ignore[arg-type] # a stand-in
     scope.is_live = False
     origin = Request(
         sender=address,

@@ -10,6 +10,7 @@ from .errors import ConfigError
 __all__ = ("PREFIX", "Text", "environment", "is_setting", "lay", "profiles_of", "read_file")
 
 PREFIX = "PURISTA_"
+_SECRET = "PURISTA_SECRET_"  # noqa: S105 - where secrets are, see purista_fast.stores.secrets
 
 
 def read_file(path: str) -> dict[str, Any]:
@@ -67,11 +68,11 @@ def is_setting(name: str) -> bool:
     >>> is_setting("PURISTA_BRIDGE__URL"), is_setting("PURISTA_PROFILE")
     (True, False)
     """
-    return name.startswith(PREFIX) and "__" in name
+    return name.startswith(PREFIX) and "__" in name and not name.startswith(_SECRET)
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """``PURISTA_CONFIG__Thermo__limit=30`` as a tree. Section names of services keep their case.
+    """``PURISTA_CONFIG__Thermo__limit=30`` as a tree. Names of services and of configs keep their case.
 
     :raises ConfigError: if two variables give a value to the same key, or inside of it.
     """
@@ -81,6 +82,8 @@ def environment(environ: Mapping[str, str]) -> dict[str, Any]:
             continue
         first, *rest = name[len(PREFIX) :].split("__")
         keys = [first.lower(), *(rest if first.lower() == "config" else [key.lower() for key in rest])]
+        if keys[:2] == ["configs", "values"]:
+            keys[2:] = rest[1:]
         branch = tree
         for key in keys[:-1]:
             branch = branch.setdefault(key, {})

@@ -135,7 +135,7 @@ def test_toml_of_a_page_is_a_configuration(page: Path, tmp_path: Path) -> None:
                 config.load(file, profile=profile, environ={})
 
 
-@pytest.mark.parametrize("section", ["bridge", "storage", "services", "app"])
+@pytest.mark.parametrize("section", ["bridge", "storage", "services", "states", "configs", "secrets", "app"])
 def test_configuration_page_names_every_key_with_its_default(section: str) -> None:
     page = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     part = page.partition(f"\n## `[{section}]`\n")[2].partition("\n## ")[0]

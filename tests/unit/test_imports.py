@@ -76,3 +76,20 @@ proxies.importlib.import_module = import_module
 proxies.import_paho()
 """
     assert run(code) == "urllib.request"
+
+
+def test_who_keeps_nothing_pays_for_no_store() -> None:
+    code = """
+import sys, anyio
+from purista_fast import App, Context, Service
+service = Service("Quiet")
+@service.command
+async def quiet(ctx: Context) -> int:
+    return 1
+async def main():
+    async with App(service).serve(bridge="memory://") as client:
+        await client.invoke(quiet)
+anyio.run(main)
+print(*(name for name in sys.modules if name.startswith(("sqlite3", "purista_fast.storage", "purista_fast.stores."))))
+"""
+    assert run(code) == ""

@@ -18,7 +18,7 @@ FILE = """
 instance_id = "greenhouse_7"
 
 [uplink]
-url = "mqtts://device:secret@broker.example"
+url = "mqtts://device:hush@broker.example"
 events = ["summaryReady", "alarm*"]
 commands = ["Watch/1/setLimit"]
 listen = ["fleetConfigChanged"]
@@ -50,7 +50,7 @@ def test_all_of_it_is_read(tmp_path: Path) -> None:
     assert uplink.policy("alarmHigh") == UplinkEventSettings(priority=10, ttl=3600.0)
     assert uplink.policy("summaryReady") is None
     assert uplink.enabled
-    assert "secret" not in repr(settings)
+    assert "hush" not in repr(settings)
     off = load(file, profile="bench", environ={}).uplink
     assert off is not None
     assert not off.enabled

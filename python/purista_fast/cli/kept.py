@@ -12,11 +12,12 @@ from typing import Any, NoReturn
 
 import click
 
-from ..bridges.mqtt.state import check_instance_id, folder_of, is_locked
+from ..bridges.mqtt.state import check_instance_id, is_locked
 from ..config import Settings, load, seconds
 from ..errors import ConfigError
 from ..storage.clock import PoweredClock
 from ..storage.damage import is_damage
+from ..storage.folders import folder_of
 from ..storage.reading import ChangedWhileRead, clock_of, open_reading, open_writing
 from ..storage.schema import BROKEN
 from .find import find_app

@@ -12,7 +12,18 @@ from pathlib import Path
 from . import schema, wal
 from .rows import TABLES
 
-__all__ = ("Damage", "check", "is_damage", "open_or_recover", "set_aside", "sync")
+__all__ = (
+    "Damage",
+    "check",
+    "fault_of_header",
+    "finish",
+    "is_damage",
+    "keep_aside",
+    "open_or_recover",
+    "recovered",
+    "set_aside",
+    "sync",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +48,13 @@ def open_or_recover(file: Path) -> tuple[sqlite3.Connection, Damage | None]:
     :raises OSError: if the folder cannot be written.
     :raises sqlite3.Error: if it cannot be opened for another reason than damage: a full disk, a lock.
     """
-    if _recovered(file).exists():
-        _finish(file)  # an earlier process was ended before it could
+    if recovered(file).exists():
+        finish(file)  # an earlier process was ended before it could
     log = file.with_name(file.name + "-wal")
     is_new = not file.exists() or file.stat().st_size == 0
     if is_new and log.exists() and log.stat().st_size:
         return _recover(file, "it is empty, but its log is not")
-    what = wal.fault(log) or (None if is_new else _fault_of_header(file))
+    what = wal.fault(log) or (None if is_new else fault_of_header(file))
     if what is not None:
         return _recover(file, what)
     try:
@@ -92,13 +103,13 @@ def check(db: sqlite3.Connection) -> None:
             db.execute(f"SELECT {columns} FROM {table} LIMIT 1").fetchone()  # noqa: S608 - names of ours
 
 
-def _fault_of_header(file: Path) -> str | None:
+def fault_of_header(file: Path) -> str | None:
     """What SQLite would take for something else than damage, or not notice."""
     with file.open("rb") as source:
         head = source.read(100)
     is_right = head.startswith(b"SQLite format 3\0" + schema.PAGE.to_bytes(2, "big") + b"\2\2\0\x40\x20\x20")
     encoding = int.from_bytes(head[56:60], "big")  # UTF-8, or nothing has been written yet
-    return None if is_right and encoding in (0, 1) else "the header is not that of a file of messages"
+    return None if is_right and encoding in (0, 1) else "the header is not that of a file of purista-fast"
 
 
 def is_damage(error: sqlite3.DatabaseError | UnicodeDecodeError) -> bool:
@@ -128,28 +139,29 @@ def _recover(file: Path, what: str) -> tuple[sqlite3.Connection, Damage]:
             new.with_name(new.name + suffix).unlink(missing_ok=True)
         raise
     sync(new)
-    aside = _keep(file)
-    new.rename(_recovered(file))
+    aside = keep_aside(file)
+    new.rename(recovered(file))
     sync(file.parent)
-    _finish(file)
+    finish(file)
     return schema.connect(file), Damage(what, aside, saved)
 
 
-def _recovered(file: Path) -> Path:
+def recovered(file: Path) -> Path:
     """Where the new file is while the damaged one is still in its place."""
     return file.with_name(f".recovered-{file.name}")
 
 
-def _finish(file: Path) -> None:
+def finish(file: Path) -> None:
+    """Puts what :func:`recovered` names into the place of the damaged file."""
     # The log of the damaged file must not be taken for that of the new one.
     for suffix in ("-wal", "-shm"):
         file.with_name(file.name + suffix).unlink(missing_ok=True)
     sync(file.parent)
-    _recovered(file).replace(file)
+    recovered(file).replace(file)
     sync(file.parent)
 
 
-def _keep(file: Path) -> Path:
+def keep_aside(file: Path) -> Path:
     """Gives a damaged file, and its log, one more name."""
     stem = f"{file.stem}.damaged-{time.strftime('%Y%m%dT%H%M%S')}"
     for n in range(1000):

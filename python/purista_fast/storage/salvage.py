@@ -12,7 +12,7 @@ from . import schema, wal
 from .rows import TABLES, is_right
 from .scan import scan
 
-__all__ = ("salvage",)
+__all__ = ("Walk", "copy_with_log", "salvage")
 
 _PATIENCE = 500
 """How many ranges of a table may be unreadable before its rows are looked for page by page alone."""
@@ -39,7 +39,7 @@ def salvage(damaged: Path, db: sqlite3.Connection, file: Path, copy: Path) -> di
     try:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         # Reading may write, so a copy is read.
-        _copy(damaged, copy)
+        copy_with_log(damaged, copy)
         wal.bring_in(copy)
         if not _has_tables(copy):
             _lay_first_page(copy, file)
@@ -48,7 +48,7 @@ def salvage(damaged: Path, db: sqlite3.Connection, file: Path, copy: Path) -> di
                 saved.scan(copy)
         if wal.fault(damaged.with_name(damaged.name + "-wal")) is not None:
             # In case that more was brought in than was ever committed: what SQLite sees is added.
-            _copy(damaged, copy)
+            copy_with_log(damaged, copy)
             with saved.transaction():
                 saved.read(copy)
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -93,7 +93,7 @@ class _Saved:
         with closing(source):
             is_complete = _is_sound(source)
             for table, columns in TABLES.items():
-                walk = _Walk(source, table, columns)
+                walk = Walk(source, table, columns)
                 for row in walk:
                     self._add(table, row)
                 is_complete = is_complete and walk.is_complete
@@ -139,7 +139,7 @@ class _Saved:
         return bool(found[0] == row[-1])
 
 
-class _Walk:
+class Walk:
     """Every row to which there is a way: a range that cannot be read is halved until what is unreadable is alone."""
 
     def __init__(self, source: sqlite3.Connection, table: str, columns: str) -> None:
@@ -187,7 +187,8 @@ def _has_tables(file: Path) -> bool:
         return False
 
 
-def _copy(damaged: Path, copy: Path) -> None:
+def copy_with_log(damaged: Path, copy: Path) -> None:
+    """Copies a file and its log to where a copy may be read and written."""
     for suffix in ("", "-wal", "-shm"):
         source, target = (path.with_name(path.name + suffix) for path in (damaged, copy))
         if source.exists() and suffix != "-shm":

@@ -6,7 +6,20 @@ import os
 import sqlite3
 from pathlib import Path
 
-__all__ = ("BROKEN", "PAGE", "VERSION", "connect", "create", "get", "give_back", "is_current", "put", "shrink", "text")
+__all__ = (
+    "BROKEN",
+    "PAGE",
+    "VERSION",
+    "attach",
+    "connect",
+    "create",
+    "get",
+    "give_back",
+    "is_current",
+    "put",
+    "shrink",
+    "text",
+)
 
 VERSION = 1
 PAGE = 4096
@@ -38,6 +51,14 @@ def connect(file: Path, *, create: bool = True) -> sqlite3.Connection:
     :raises OSError: if it cannot be made or written.
     """
     os.close(os.open(file, os.O_RDWR | (os.O_CREAT if create else 0) | os.O_CLOEXEC, 0o600))
+    return attach(file)
+
+
+def attach(file: Path) -> sqlite3.Connection:
+    """The same for a file that this process may have open already: to close it once more would lose SQLite's locks.
+
+    :raises sqlite3.Error: as :func:`connect`.
+    """
     db = sqlite3.connect(file, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=64)
     try:
         # One flipped bit in a name must not keep all others from being read.

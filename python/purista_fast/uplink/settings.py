@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from ..config import BridgeSettings, OutboxSettings, Seconds, fill
+from ..config import BridgeSettings, fill
 from ..definition import check_name
 from ..errors import ConfigError, DefinitionError
+from ..kept_settings import OutboxSettings, Seconds
 from ..policy import Durability
 from ..urls import public_url, scheme, split
 from .patterns import Patterns, is_pattern

@@ -231,6 +231,24 @@ impl Context {
         self.of_scope(py, intern!(py, "resources"))
     }
 
+    /// The service's states: what it keeps over restarts.
+    #[getter]
+    fn states<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_scope(py, intern!(py, "states"))
+    }
+
+    /// The application's configs: values by name, from file and environment.
+    #[getter]
+    fn configs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_scope(py, intern!(py, "configs"))
+    }
+
+    /// The application's secrets, from files and environment.
+    #[getter]
+    fn secrets<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_scope(py, intern!(py, "secrets"))
+    }
+
     /// Has a command run, wherever it is served, and gives its result.
     ///
     /// Trace, principal and tenant go with it. Options of the call are given by ``command.using(timeout=2.0)``.

@@ -7,16 +7,16 @@ import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 import msgspec
 
 from ..._core import WireError, response_filter, snake_case
 from ...config import Settings
 from ...errors import BridgeError, ConfigError
+from ...storage.folders import folder_of
 from .retire import Retired
 
-__all__ = ("State", "Subscribed", "check_instance_id", "check_prefix", "folder_of", "is_locked", "random_id")
+__all__ = ("State", "Subscribed", "check_instance_id", "check_prefix", "is_locked", "random_id")
 
 _CLIENT = "client"
 """The name under which a client without services runs: nothing of it outlives the process."""
@@ -217,12 +217,6 @@ def is_locked(folder: Path) -> bool:
     finally:
         os.close(lock)
     return False
-
-
-def folder_of(state_dir: Path, application: str) -> Path:
-    """Where the instances of an application have their folders; a name such as ".." does not lead out of it."""
-    name = quote(application, safe=" ")
-    return state_dir / (name.replace(".", "%2E") if set(name) == {"."} else name)
 
 
 def _kept_id(folder: Path) -> str:
