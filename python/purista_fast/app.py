@@ -10,13 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import msgspec
 
 from ._core import Address
-from .bridges import EventBridge, check_retirement, open_bridge
+from .bridges import check_retirement, open_bridge
 from .client import Client
-from .config import Settings, fill, load
-from .errors import BridgeError, ConfigError, DefinitionError, PuristaError
+from .config import Settings, load
+from .errors import BridgeError, DefinitionError, PuristaError
+from .needs import enabled, lacking, service_config
 from .running import Running
 from .scope import Scope
 from .service import Service
@@ -149,10 +149,11 @@ class App:
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Running]:
         """What is about to run, its resources open."""
-        services = _enabled(self.services, settings)
+        services = enabled(self.services, settings)
         event_bridge = open_bridge(settings, name=self.name, token=self._token)
-        _check_needs(services, event_bridge, settings.bridge.url)
-        configs = {service: _service_config(service, settings) for service in services}
+        for problem in lacking(services, event_bridge.capabilities, settings.bridge.url):
+            raise BridgeError(f"{problem}. Choose another bridge.url, or leave the service out by services.enabled")
+        configs = {service: service_config(service, settings) for service in services}
         async with AsyncExitStack() as stack:
             resources = self._resources
             if callable(resources):
@@ -256,46 +257,3 @@ async def _unwrapped() -> AsyncIterator[None]:
         if isinstance(error, PuristaError):
             raise error from None
         raise
-
-
-def _enabled(services: tuple[Service, ...], settings: Settings) -> tuple[Service, ...]:
-    wanted = settings.services.enabled
-    if wanted is None:
-        return services
-    known = {service.name for service in services}
-    unknown = sorted(set(wanted) - known)
-    if unknown:
-        raise ConfigError(
-            f"{settings.source}: services.enabled: unknown {', '.join(unknown)}; this application has "
-            f"{', '.join(sorted(known)) or 'none'}"
-        )
-    return tuple(service for service in services if service.name in wanted)
-
-
-def _service_config(service: Service, settings: Settings) -> msgspec.Struct | None:
-    tree = settings.config.get(service.name, {})
-    if service.config is None:
-        if tree:
-            raise ConfigError(f"{settings.source}: config.{service.name}: the service takes no configuration")
-        return None
-    return fill(service.config, tree, settings.source or "the defaults", f"config.{service.name}")
-
-
-def _check_needs(services: tuple[Service, ...], bridge: EventBridge, url: str) -> None:
-    for service in services:
-        for function in (*service.commands.values(), *service.subscriptions.values()):
-            if function.durable_events and "disk" not in bridge.capabilities:
-                events = ", ".join(sorted(function.durable_events))
-                raise BridgeError(
-                    f"{function.label} emits {events} with durability='disk', and {url.partition(':')[0]}:// keeps "
-                    "nothing on disk. Choose another bridge.url, or leave the service out by services.enabled"
-                )
-        for subscription in service.subscriptions.values():
-            lacking = subscription.needs - bridge.capabilities
-            if lacking:
-                scheme = url.partition(":")[0]
-                raise BridgeError(
-                    f"subscription {subscription.label} needs a bridge that is {', '.join(sorted(lacking))}; "
-                    f"{scheme}:// is {', '.join(sorted(bridge.capabilities)) or 'none of it'}. Choose another "
-                    "bridge.url, or leave the service out by services.enabled"
-                )

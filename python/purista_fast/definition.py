@@ -40,10 +40,12 @@ class Event(Generic[T]):
     :param ordered: whether it waits for earlier events of its name that are on disk still.
     :param overflow: what happens if there is no room on disk: ``"reject"`` raises 507, ``"drop_oldest"`` drops the
         oldest of this name, ``"drop_newest"`` this one, ``"block"`` waits; ``[outbox]`` decides unless given.
+    :param external: whether it comes from outside of the application, so that ``purista-fast check`` does not ask
+        which of its services emits it.
     :raises DefinitionError: if the name is empty, the type unknown to msgspec, or the rest none of these.
     """
 
-    __slots__ = ("codec", "keeping", "name")
+    __slots__ = ("codec", "external", "keeping", "name")
 
     # Two of them, because mypy infers nothing from a union with Any.
     @overload
@@ -55,6 +57,7 @@ class Event(Generic[T]):
         durability: Durability | None = ...,
         ordered: bool = ...,
         overflow: Overflow | None = ...,
+        external: bool = ...,
     ) -> None: ...
     @overload
     def __init__(
@@ -65,6 +68,7 @@ class Event(Generic[T]):
         durability: Durability | None = ...,
         ordered: bool = ...,
         overflow: Overflow | None = ...,
+        external: bool = ...,
     ) -> None: ...
     def __init__(
         self,
@@ -74,10 +78,12 @@ class Event(Generic[T]):
         durability: Durability | None = None,
         ordered: bool = True,
         overflow: Overflow | None = None,
+        external: bool = False,
     ) -> None:
         self.name = check_name(name, "an event")
         self.codec: Codec[T] = Codec(type)
         self.keeping = Keeping(durability, ordered, overflow)
+        self.external = external
 
     def __repr__(self) -> str:
         annotation = self.codec.type
@@ -183,6 +189,8 @@ class Subscription(Function, Generic[P, R], kw_only=True, eq=False):
     item: Codec[Any] | None = None
     """One payload, of a handler that gets a list of them."""
     needs: frozenset[Capability] = frozenset()
+    external: bool = False
+    """Whether its event comes from outside of the application."""
 
     def __call__(self, ctx: Context[Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
         """Runs the handler itself, for tests.

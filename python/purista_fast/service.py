@@ -220,6 +220,7 @@ class Service:
                 if batch
                 else None,
                 needs=frozenset(asked),
+                external=event is not None and event.external,
             )
             subscription.durable_events |= durable([result_event])
             self.subscriptions[subscription.name] = subscription
@@ -227,19 +228,30 @@ class Service:
 
         return define
 
-    def every(self, interval: float, /, *, name: str | None = None) -> Callable[[Callable[..., Any]], Timer]:
+    def every(
+        self,
+        interval: float,
+        /,
+        *,
+        name: str | None = None,
+        invokes: Collection[Command[..., Any]] | None = None,
+        emits: Collection[Event[Any] | str] | None = None,
+    ) -> Callable[[Callable[..., Any]], Timer]:
         """Runs a handler ``(ctx)`` every ``interval`` seconds while the application runs.
 
         The first run comes one interval after the start. A run never overlaps the one before: what came due in the
-        meantime is left out. An error is logged, and the next run comes as planned.
+        meantime is left out. An error is logged, and the next run comes as planned. Of workers that share the load
+        (``purista-fast run --workers``), the first one runs it.
 
+        :param invokes: the only commands that the handler may invoke; ``None`` allows all.
+        :param emits: the only events that the handler may emit; ``None`` allows all.
         :raises DefinitionError: if the interval is not above 0, or the handler takes more than the context.
         """
         if not interval > 0:
             raise DefinitionError(f"a timer's interval must be above 0 seconds, not {interval!r}")
 
         def define(handler: Callable[..., Any]) -> Timer:
-            common = self._common("timer", handler, name, (), (), None, None)
+            common = self._common("timer", handler, name, (), (), invokes, emits)
             timer = Timer(**common, interval=float(interval))
             self.timers[timer.name] = timer
             return timer

@@ -12,7 +12,7 @@ from .base import Capability, EventBridge
 if TYPE_CHECKING:
     from .mqtt.token import Token
 
-__all__ = ("Capability", "EventBridge", "check_retirement", "open_bridge")
+__all__ = ("Capability", "EventBridge", "check_bridge", "check_retirement", "open_bridge")
 
 
 def open_bridge(settings: Settings, *, name: str, token: Token | None = None) -> EventBridge:
@@ -33,9 +33,26 @@ def open_bridge(settings: Settings, *, name: str, token: Token | None = None) ->
         from .mqtt import MqttBridge
 
         return MqttBridge(settings, name=name, token=token)
-    raise ConfigError(
-        f"bridge.url {public_url(settings.bridge.url)!r} begins with none of memory://, mqtt://, mqtts://"
-    )
+    raise _unknown(settings)
+
+
+def check_bridge(settings: Settings, token: Token | None = None) -> frozenset[Capability]:
+    """What the bridge can do that ``bridge.url`` names. Nothing is opened, and no file is read or written.
+
+    :param token: gives the password for each connection.
+    :raises ConfigError: for an unknown scheme or a setting that the bridge refuses, but for files that it cannot use.
+    """
+    kind = scheme(settings.bridge.url)
+    if kind == "memory":
+        from .memory import MemoryBridge
+
+        return MemoryBridge.capabilities
+    if kind in ("mqtt", "mqtts"):
+        from .mqtt import MqttBridge
+
+        MqttBridge.check(settings, token)
+        return MqttBridge.capabilities
+    raise _unknown(settings)
 
 
 def check_retirement(settings: Settings, name: str) -> None:
@@ -54,3 +71,8 @@ def check_retirement(settings: Settings, name: str) -> None:
                 f"no instance of {name} has run with its state in {folder}: name one by bridge.instance_id, or its "
                 "folder by storage.state_dir"
             )
+
+
+def _unknown(settings: Settings) -> ConfigError:
+    url = public_url(settings.bridge.url)
+    return ConfigError(f"bridge.url {url!r} begins with none of memory://, mqtt://, mqtts://")

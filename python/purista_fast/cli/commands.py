@@ -17,6 +17,7 @@ __all__ = ("main",)
         "emit",
         "listen",
         "inspect",
+        "check",
         "alive",
         "health",
         "retire",

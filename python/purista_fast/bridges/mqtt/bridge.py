@@ -32,7 +32,7 @@ from .retire import Retired, Retirement
 from .rivals import Rivals
 from .serving import Serving
 from .sessions import Sessions
-from .state import State, check_prefix, random_id
+from .state import State, check_instance_id, check_prefix, random_id
 from .store import Store
 from .subscriptions import Interest
 from .token import Token
@@ -114,6 +114,20 @@ class MqttBridge:
         self._subscribers: list[Address] = []
         self._is_draining = False
         self._retirement: Retirement | None = None
+
+    @staticmethod
+    def check(settings: Settings, token: Token | None) -> None:
+        """Looks at settings without opening anything, and without the files that they name.
+
+        :raises ConfigError: for what can be seen to be wrong.
+        """
+        bridge = settings.bridge
+        tls = bridge.url.startswith("mqtts:")
+        plain = msgspec.structs.replace(bridge, ca_file=None, cert_file=None, key_file=None) if tls else bridge
+        Broker.of(plain, token)
+        check_prefix(bridge.prefix)
+        if bridge.instance_id is not None:
+            check_instance_id(f"{bridge.instance_id}_1" if settings.app.workers else bridge.instance_id)
 
     def serve(self, endpoint: Endpoint) -> None:
         """Adds a command; see :class:`EventBridge`."""
