@@ -16,13 +16,13 @@ import pytest
 from purista_fast import App, HandledError, testing
 from purista_fast.config import load
 from purista_fast.demo import app
-from purista_fast.demo.digest import DigestConfig, close_window, read_latency, take
+from purista_fast.demo.digest import DigestConfig, close_windows, read_latency, take
 from purista_fast.demo.figures import Figures, process_memory
 from purista_fast.demo.messages import Alarm, Latency, Sample, SensorDigest, Threshold, WindowDigest
 from purista_fast.demo.sensors import Sensors
-from purista_fast.demo.state import State, Window, summary
+from purista_fast.demo.state import State, summary
 from purista_fast.demo.view import Lines, Table, choose_view
-from purista_fast.demo.watch import WatchConfig, compare, read_thresholds, set_threshold
+from purista_fast.demo.watch import WatchConfig, compare, read_thresholds, set_threshold, tell_later
 from tests.mosquitto import mosquitto
 from tests.patience import patient
 
@@ -134,13 +134,6 @@ def test_this_machine_has_something_to_tell() -> None:
     assert 0 < readings["memory"].value < 100
 
 
-def test_a_window() -> None:
-    window = Window("%")
-    for value in (3.0, 1.0, 2.0):
-        window.add(value)
-    assert window.digest("cpu") == SensorDigest("cpu", "%", count=3, mean=2.0, min=1.0, max=3.0, last=2.0)
-
-
 def test_median_and_percentile() -> None:
     assert summary([]) == Latency(0, 0.0, 0.0, 0.0)
     assert summary([0.002]) == Latency(1, 2.0, 2.0, 2.0)
@@ -153,26 +146,55 @@ def context(config: Any, tmp_path: Path) -> Any:
 
 @pytest.mark.anyio
 async def test_digest(tmp_path: Path) -> None:
-    ctx = context(DigestConfig(window=60.0), tmp_path)
-    for value in (1.0, 3.0):
-        await take(ctx, Sample("d", "cpu", value, "%", time.time()))
-    await take(ctx, Sample("d", "memory", 5.0, "%", time.time()))
-    await close_window.function(ctx)
-    assert testing.emitted(ctx) == []
-    ctx.resources.since -= 61
-    await close_window.function(ctx)
+    ctx = context(DigestConfig(window=60.0, lateness=5.0, band=10.0, max_silence=300.0), tmp_path)
+    state = ctx.resources
+    state.now = lambda: moment
+    moment = 1000.0
+    for sensor, at, value in [("cpu", 970.0, 1.0), ("cpu", 980.0, 3.0), ("memory", 990.0, 5.0)]:
+        await take(ctx, Sample("d", sensor, value, "%", at))
+    moment = 1024.0
+    await close_windows.function(ctx)
+    assert testing.emitted(ctx) == [], "a sample may be late"
+    moment = 1025.0
+    await close_windows.function(ctx)
     ((name, payload),) = testing.emitted(ctx)
     assert name == "digest"
-    assert payload.device == "d"
-    assert 60 <= payload.until - payload.since < 70
-    assert {found.sensor: (found.count, found.mean) for found in payload.sensors} == {
-        "cpu": (2, 2.0),
-        "memory": (1, 5.0),
-    }
-    ctx.resources.since -= 61
-    await close_window.function(ctx)
-    assert len(testing.emitted(ctx)) == 1, "an empty window has no digest"
-    assert (await read_latency(ctx)).count == 3
+    assert payload == WindowDigest(
+        "d",
+        960.0,
+        1020.0,
+        [
+            SensorDigest("cpu", "%", count=2, mean=2.0, min=1.0, max=3.0, last=3.0),
+            SensorDigest("memory", "%", count=1, mean=5.0, min=5.0, max=5.0, last=5.0),
+        ],
+    )
+    for sensor, value in [("cpu", 9.0), ("memory", 5.1)]:
+        await take(ctx, Sample("d", sensor, value, "%", 1030.0))
+    moment = 1200.0
+    for _ in range(2):
+        await close_windows.function(ctx)
+    assert len(testing.emitted(ctx)) == 2, "an empty window has no digest"
+    assert [found.sensor for found in testing.emitted(ctx)[1][1].sensors] == ["cpu"], "what has changed"
+    assert (await read_latency(ctx)).count == 5
+
+
+@pytest.mark.anyio
+async def test_digest_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    ctx = context(DigestConfig(window=60.0), tmp_path)
+    state = ctx.resources
+    state.now = lambda: moment
+    moment = 1000.0
+    await take(ctx, Sample("d", "cpu", 1.0, "%", moment))
+    await close_windows.function(ctx)
+    moment = 100.0
+    await close_windows.function(ctx)
+    await take(ctx, Sample("d", "cpu", 9.0, "%", moment))
+    moment = 200.0
+    await close_windows.function(ctx)
+    assert [(payload.since, payload.sensors[0].mean) for _, payload in testing.emitted(ctx)] == [
+        (960.0, 1.0),
+        (60.0, 9.0),
+    ]
 
 
 def digest_of(mean: float) -> WindowDigest:
@@ -182,14 +204,28 @@ def digest_of(mean: float) -> WindowDigest:
 @pytest.mark.anyio
 async def test_watch(tmp_path: Path) -> None:
     ctx = context(WatchConfig(thresholds={"cpu": 50.0}), tmp_path)
+    state = ctx.resources
+    state.now = lambda: moment
+
+    def alarms() -> list[tuple[float, bool]]:
+        return [(found.mean, found.raised) for name, found in testing.emitted(ctx) if name == "alarm"]
+
+    moment = 0.0
     for mean in (50.0, 51.0, 99.0, 20.0, 10.0):
+        moment += 1
         await compare(ctx, digest_of(mean))
-    alarms = [payload for name, payload in testing.emitted(ctx) if name == "alarm"]
-    assert [(found.mean, found.raised) for found in alarms] == [(51.0, True), (20.0, False)]
+    assert alarms() == [(51.0, True), (20.0, False)]
     assert await read_thresholds(ctx) == [Threshold("cpu", 50.0)]
     await set_threshold(ctx, Threshold("cpu", 5.0))
-    await compare(ctx, digest_of(10.0))
-    assert testing.emitted(ctx)[-1] == ("alarm", Alarm("d", "cpu", "%", 10.0, 5.0, raised=True))
+    assert testing.emitted(ctx)[-1] == ("alarm", Alarm("d", "cpu", "%", 10.0, 5.0, raised=True)), "at once"
+    moment += 0.5
+    for mean in (1.0, 7.0, 2.0):
+        await compare(ctx, digest_of(mean))
+    await tell_later.function(ctx)
+    assert alarms()[2:] == [(10.0, True)], "not twice in a second"
+    moment += 0.5
+    await tell_later.function(ctx)
+    assert alarms()[2:] == [(10.0, True), (2.0, False)], "the latest is told in the end"
     with pytest.raises(HandledError, match="there is no sensor 'gpu'") as caught:
         await set_threshold(ctx, Threshold("gpu", 1.0))
     assert (caught.value.status, caught.value.data) == (404, {"sensors": ["cpu"]})
@@ -212,7 +248,12 @@ async def test_the_application_by_itself() -> None:
 def figures() -> Figures:
     one = Sample("d", "cpu", 12.34, "%", 0.0)
     return Figures(
-        samples=10, sample_bytes=4000, digests=1, digest_bytes=500, readings={"cpu": one}, digest=digest_of(9.87)
+        samples=10,
+        sample_bytes=4000,
+        digests=1,
+        digest_bytes=500,
+        readings={"cpu": one},
+        windows={"cpu": digest_of(9.87).sensors[0]},
     )
 
 

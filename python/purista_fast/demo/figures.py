@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from .messages import Alarm, Latency, Sample, WindowDigest
+from .messages import Alarm, Latency, Sample, SensorDigest
 
 __all__ = ("Figures", "Summary", "process_memory")
 
@@ -24,8 +24,8 @@ class Figures(Struct):
     failed_calls: int = 0
     readings: dict[str, Sample] = field(default_factory=dict)
     """The latest sample of each sensor."""
-    digest: WindowDigest | None = None
-    """The latest one."""
+    windows: dict[str, SensorDigest] = field(default_factory=dict)
+    """What was told last of each sensor."""
 
 
 class Summary(Struct, rename="camel", kw_only=True):

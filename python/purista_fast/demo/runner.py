@@ -99,7 +99,7 @@ class _Observer:
         """A digest came by: with the first one a threshold goes below what was measured, to see an alarm."""
         self._figures.digests += 1
         self._figures.digest_bytes += size
-        self._figures.digest = payload
+        self._figures.windows.update({one.sensor: one for one in payload.sensors})
         found = next((one for one in payload.sensors if one.sensor == _WATCHED), None)
         if found is None or self._lowered is not None:
             return

@@ -4,42 +4,19 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
 from msgspec import Struct, field
 
-from .messages import Latency, Sample, SensorDigest
+from ..prepare import Closed, DeadBand, Throttle, Tumbling
+from .messages import Alarm, Latency, Sample, SensorDigest
 from .sensors import Sensors
 
-__all__ = ("State", "Window", "open_state", "summary")
+__all__ = ("State", "key_of", "open_state", "summary")
 
 _LATENCIES = 100_000
-
-
-class Window(Struct):
-    """The samples of one sensor since the window began."""
-
-    unit: str
-    count: int = 0
-    total: float = 0.0
-    min: float = float("inf")
-    max: float = float("-inf")
-    last: float = 0.0
-
-    def add(self, value: float) -> None:
-        """Takes a value in."""
-        self.count += 1
-        self.total += value
-        self.min = min(self.min, value)
-        self.max = max(self.max, value)
-        self.last = value
-
-    def digest(self, sensor: str) -> SensorDigest:
-        """What there is to say of it; there must have been a value."""
-        mean, low, high, last = (round(value, 2) for value in (self.total / self.count, self.min, self.max, self.last))
-        return SensorDigest(sensor, self.unit, self.count, mean, low, high, last)
 
 
 class State(Struct):
@@ -49,23 +26,35 @@ class State(Struct):
     sensors: Sensors
     # Probe
     next_reading: float = 0.0
+    now: Callable[[], float] = time.time
+    """The clock, in seconds since 1970."""
     # Digest
-    since: float = field(default_factory=time.time)
-    windows: dict[str, dict[str, Window]] = field(default_factory=dict)
-    """By device, then by sensor."""
+    windows: Tumbling | None = None
+    """Of all sensors, by :func:`key_of`; made with the configuration at hand."""
+    band: DeadBand | None = None
+    closed: list[Closed] = field(default_factory=list)
+    """Windows that have closed and are not told yet."""
+    advanced: float = 0.0
+    """The last moment that the windows were told."""
+    units: dict[str, str] = field(default_factory=dict)
     latencies: list[float] = field(default_factory=list)
     # Watch
     thresholds: dict[str, float] | None = None
     """Filled from the configuration when first asked for."""
     raised: set[tuple[str, str]] = field(default_factory=set)
-    seen: set[str] = field(default_factory=set)
+    seen: dict[tuple[str, str], SensorDigest] = field(default_factory=dict)
+    """The latest of each device and sensor."""
+    alarms: Throttle[Alarm] = field(default_factory=lambda: Throttle(1.0, type=Alarm))
 
-    def take(self, sample: Sample) -> None:
-        """Puts a sample into its window."""
-        window = self.windows.setdefault(sample.device, {}).setdefault(sample.sensor, Window(sample.unit))
-        window.add(sample.value)
+    def arrived(self, sample: Sample) -> None:
+        """Notes how long a sample was on its way."""
         if len(self.latencies) < _LATENCIES:
-            self.latencies.append(max(time.time() - sample.at, 0.0))
+            self.latencies.append(max(self.now() - sample.at, 0.0))
+
+
+def key_of(device: str, sensor: str) -> str:
+    """What a sensor of a device is known by."""
+    return f"{device}\n{sensor}"
 
 
 @asynccontextmanager

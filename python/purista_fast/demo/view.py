@@ -45,10 +45,9 @@ class Table:
     def show(self, figures: Figures, elapsed: float, seconds: float) -> None:
         """Draws the table anew."""
         width, height = shutil.get_terminal_size()
-        digests = {found.sensor: found for found in figures.digest.sensors} if figures.digest else {}
         lines = [f"{'sensor':<18}{'now':>11}{'mean':>11}{'min':>11}{'max':>11}  of a window"]
         for name, reading in sorted(figures.readings.items()):
-            found = digests.get(name)
+            found = figures.windows.get(name)
             window = f"{found.mean:11.1f}{found.min:11.1f}{found.max:11.1f}" if found else " " * 33
             lines.append(f"{name[:18]:<18}{reading.value:11.1f}{window}  {reading.unit}")
         del lines[max(height - 4, 1) :]

@@ -183,10 +183,13 @@ class Sliding:
         return closed
 
     def flush(self, key: str | None = None) -> list[Closed]:
-        """Closes what is open, in order of the ends, and forgets the key, or all of them.
+        """Closes what is open, in order of the ends, and forgets the key, or all of them and what :meth:`advance` said:
+        for the end, and for a clock that was set back.
 
         What comes afterwards for such a window begins it anew.
         """
+        if key is None:
+            self._state.done = self._state.now = None
         tracks, closed = self._state.tracks, list[Closed]()
         for name in list(tracks) if key is None else [key] if key in tracks else []:
             track = tracks.pop(name)
