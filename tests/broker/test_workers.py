@@ -16,12 +16,14 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from purista_fast import Event, remote
+from purista_fast import Event, connect, remote
+from tests.broker.configured import configured
 from tests.broker.helpers import Bench, until
 
 pytestmark = pytest.mark.anyio
 WORK = """
 import os
+import time
 import anyio
 from purista_fast import App, Context, Event, Service
 
@@ -46,6 +48,12 @@ async def job(ctx: Context, payload: int) -> None:
     await anyio.sleep(0.02)
     say("job", ctx.instance_id, payload)
 
+@work.subscription(Event("block", int))
+async def block(ctx: Context, payload: int) -> None:
+    if not os.path.exists("blocked"):  # once: it comes again
+        open("blocked", "w").close()
+        time.sleep(600)
+
 @work.subscription(Event("slow", int))
 async def slow(ctx: Context, payload: int) -> None:
     say("slow", payload)
@@ -58,6 +66,8 @@ async def tick(ctx: Context) -> None:
 
 app = App(work)
 """
+one_loop = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+"""The workers run on a loop of their own; on which one the test waits for them does not matter."""
 job = Event("job", int)
 slow = Event("slow", int)
 
@@ -131,14 +141,15 @@ def run(bench: Bench, tmp_path: Path) -> Iterator[Callable[..., Run]]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PURISTA_")}
     started: list[Run] = []
 
-    def start(*words: str, **variables: str) -> Run:
+    def start(*words: str, url: str | None = None, **variables: str) -> Run:
+
         own = {
             "PURISTA_BRIDGE__PREFIX": bench.prefix,
             "PURISTA_BRIDGE__INSTANCE_ID": bench.prefix,
             "PURISTA_APP__LOG_LEVEL": "DEBUG",
             "STATE_DIRECTORY": str(bench.state_dir / "state"),
         }
-        line = ["run", "work:app", "--bridge", bench.broker.url, *words]
+        line = ["run", "work:app", "--bridge", url or bench.broker.url, *words]
         started.append(Run(tmp_path, line, {**environment, **own, **variables}))
         return started[-1]
 
@@ -178,6 +189,7 @@ async def test_workers_share_the_load(bench: Bench, run: Callable[..., Run], any
     assert " WARNING " not in running.log
 
 
+@one_loop
 async def test_a_worker_that_is_killed_loses_nothing(bench: Bench, run: Callable[..., Run]) -> None:
     running = run("--workers", "3")
     await ready(running, 3)
@@ -196,6 +208,7 @@ async def test_a_worker_that_is_killed_loses_nothing(bench: Bench, run: Callable
     assert await running.ended() == 0, running.log
 
 
+@one_loop
 async def test_a_stop_finishes_what_is_under_way(bench: Bench, run: Callable[..., Run]) -> None:
     running = run("--workers", "2")
     await ready(running, 2)
@@ -208,6 +221,7 @@ async def test_a_stop_finishes_what_is_under_way(bench: Bench, run: Callable[...
     assert sorted(running.of("slept")) == [["1"], ["2"]]
 
 
+@one_loop
 async def test_a_second_signal_ends_at_once(bench: Bench, run: Callable[..., Run]) -> None:
     running = run("--workers", "1", PURISTA_APP__DRAIN_TIMEOUT="600")
     await ready(running, 1)
@@ -229,6 +243,7 @@ async def test_a_second_signal_ends_at_once(bench: Bench, run: Callable[..., Run
         tasks.cancel_scope.cancel()
 
 
+@one_loop
 async def test_workers_end_with_their_supervisor(bench: Bench, run: Callable[..., Run]) -> None:
     running = run("--workers", "2")
     await ready(running, 2)
@@ -241,6 +256,7 @@ async def test_workers_end_with_their_supervisor(bench: Bench, run: Callable[...
     assert running.log.count("purista_fast.app: SIGTERM: stopping") == 2
 
 
+@one_loop
 async def test_fewer_workers_leave_nothing_forgotten(bench: Bench, run: Callable[..., Run], tmp_path: Path) -> None:
     running = run("--workers", "2")
     await ready(running, 2)
@@ -281,8 +297,46 @@ async def test_fewer_workers_leave_nothing_forgotten(bench: Bench, run: Callable
     assert await running.ended() == 0, running.log
 
 
+@one_loop
+async def test_a_worker_that_is_blocked_is_started_again(bench: Bench, run: Callable[..., Run]) -> None:
+    running = run("--workers", "2", WATCHDOG_USEC="4000000")
+    await ready(running, 2)
+    async with bench.connect() as client:
+        await client.emit(Event("block", int), 1)
+        await until(lambda: "it is started again in 0.5 s" in running.log)
+        assert "has not been alive for 4 s: it is killed" in running.log
+        assert "was ended by SIGABRT" in running.log
+        await client.emit(job, 1)
+        await until(lambda: running.of("job"))
+    await until(lambda: running.log.count("Work is ready as instance") >= 3)
+    running.process.terminate()
+    assert await running.ended() == 0, running.log
+
+
+@one_loop
+async def test_workers_under_access_rules(
+    bench: Bench, run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One user, one password, and an id for each worker."""
+    (tmp_path / "workers.toml").write_text("[app]\nworkers = 2\n")
+    options = ("work:app", "--config", str(tmp_path / "workers.toml"), "--instance", "node", "--client", "ops")
+    with configured(tmp_path, monkeypatch, *options) as broker:
+        login = broker.bridge_of("node", instance_id="node", prefix="purista")
+        variables = {f"PURISTA_BRIDGE__{key.upper()}": value for key, value in login.items() if key != "url"}
+        running = run("--config", "workers.toml", url=broker.url, **variables)
+        await ready(running, 2)
+        async with connect(overrides={"bridge": broker.bridge_of("ops")}, name="CommandLine") as client:
+            assert {await client.invoke(who) for _ in range(10)} == {"node_1", "node_2"}
+            assert {found.instance_id for found in await client.alive(timeout=0.5)} == {"node_1", "node_2"}
+        running.process.terminate()
+        assert await running.ended() == 0, running.log
+    assert " WARNING " not in running.log
+    assert " ERROR " not in running.log
+
+
+@one_loop
 async def test_memory_is_refused(run: Callable[..., Run]) -> None:
-    running = run("--workers", "2", "--bridge=memory://")
+    running = run("--workers", "2", url="memory://")
     assert await running.ended() == 2
     assert "app.workers: memory:// does not leave its process, so 2 workers would share nothing" in running.log
     assert len(running.logged) == 1

@@ -118,6 +118,23 @@ def test_rules_follow_from_the_services(write: Any, tmp_path: Path) -> None:
     assert not may("stranger", "read", event.format("edge"))
 
 
+def test_workers_have_rules_of_their_own(write: Any, tmp_path: Path) -> None:
+    (tmp_path / "workers.toml").write_text("[app]\nworkers = 2\n")
+    settings = ("glasshouse:app", "--config", str(tmp_path / "workers.toml"))
+    refused = write(*settings)
+    assert refused.exit_code == 2
+    assert "app.workers: each worker has an id of its own" in refused.output
+    assert write(*settings, "--instance", "edge").exit_code == 0
+    rules = Rules.parse((tmp_path / "mosquitto" / "acl").read_text())
+    for instance, is_own in (("edge", True), ("edge_1", True), ("edge_2", True), ("edge_3", False)):
+        for access, topic in (
+            ("write", f"purista/custom_message/none/none/{instance}/thermo/1/store/a/none/none/none/none"),
+            ("read", f"purista/command_success_response/none/none/x/svc/1/c/none/{instance}/svc/1/c"),
+            ("write", f"purista_fast/purista/marker/{instance}"),
+        ):
+            assert rules.allow(access, topic, user="edge") is is_own, (access, topic)  # type: ignore[arg-type]
+
+
 def test_without_an_application_the_rules_are_wider(write: Any, tmp_path: Path) -> None:
     assert write().exit_code == 0
     rules = Rules.parse((tmp_path / "mosquitto" / "acl").read_text())

@@ -163,9 +163,14 @@ def _blocks(
     *,
     anonymous: bool,
 ) -> list[acl.Block]:
-    prefix = settings.bridge.prefix
+    prefix, workers = settings.bridge.prefix, settings.app.workers or 0
     if anonymous:
         return [acl.everybody(prefix)]
+    if workers and not instances:
+        raise ConfigError(
+            f"{settings.source}: app.workers: each worker has an id of its own, which is not its user name, and rules "
+            "for everybody go by user names: name the instances with --instance, without the numbers of their workers"
+        )
     everything = [need for needs in apps.values() for need in needs] if apps else None
     blocks = []
     for given in instances:
@@ -174,7 +179,9 @@ def _blocks(
         if equals and name not in apps:
             apps[name] = _needs(name, settings)
         title = f"instance {instance}{f' of {name}' if name else ''}"
-        blocks.append(acl.of_instance(prefix, instance, apps[name] if equals else everything, title=title))
+        blocks.append(
+            acl.of_instance(prefix, instance, apps[name] if equals else everything, title=title, workers=workers)
+        )
     if not instances:
         title = "every instance: %u is its user name, which must be its bridge.instance_id"
         blocks.append(acl.of_instance(prefix, "%u", everything, title=title, pattern=True))

@@ -39,7 +39,8 @@ def supervise(words: Sequence[str], settings: Settings, workers: int) -> NoRetur
 
     flush()
     script = [sys.executable, "-I", "-S", supervisor.__file__, settings.app.log_level, str(workers)]
-    os.execv(sys.executable, [*script, sys.executable, "-m", "purista_fast.cli", *words])  # noqa: S606 - no shell
+    # -P: modules of the current folder are found as the application's, not in place of those of the interpreter.
+    os.execv(sys.executable, [*script, sys.executable, "-P", "-m", "purista_fast.cli", *words])  # noqa: S606 - no shell
 
 
 def follow() -> None:

@@ -56,21 +56,25 @@ def check_name(name: str, what: str) -> str:
 
 
 def of_instance(
-    prefix: str, instance: str, needs: Iterable[Receives] | None, *, title: str = "", pattern: bool = False
+    prefix: str,
+    instance: str,
+    needs: Iterable[Receives] | None,
+    *,
+    title: str = "",
+    pattern: bool = False,
+    workers: int = 0,
 ) -> Block:
     """The rules of an instance.
 
     :param instance: its id, which is its user name as well; ``%u`` for whoever is connected.
     :param needs: what its services listen to; ``None`` if nobody knows, then it may read everything.
     :param pattern: whether the rules are for everybody.
+    :param workers: how many processes run under this user name, each under an id of its own.
     """
-    rules = [
-        Rule(
-            "write", own_messages(prefix, instance), "It publishes under its own id as the sender, and nobody else's."
-        ),
-        Rule("read", own_answers(prefix, instance), "The answers to its commands, and what names it as the receiver."),
-        *_shared_by_all(prefix, instance),
-    ]
+    rules: list[Rule] = []
+    for number in range(workers + 1):
+        rules += _own(prefix, f"{instance}_{number}" if number else instance)
+    rules += _shared_by_all(prefix, instance)
     if needs is None:
         why = "No application was named, so it may listen to everything: name them (module:app) for narrower rules."
         rules.append(Rule("read", f"{prefix}/#", why))
@@ -207,12 +211,21 @@ def _match(text: str, topic: str) -> bool:
         return False  # mosquitto would not take such a rule
 
 
+def _own(prefix: str, instance: str) -> list[Rule]:
+    """What is of one process alone."""
+    marker = marker_topic(prefix, instance)
+    return [
+        Rule("write", own_messages(prefix, instance), "It publishes under its own id as the sender, nobody else's."),
+        Rule("read", own_answers(prefix, instance), "The answers to its commands, and what names it as the receiver."),
+        Rule("readwrite", marker, "A retained marker, by which the outbox knows what the broker has saved."),
+    ]
+
+
 def _shared_by_all(prefix: str, instance: str) -> list[Rule]:
     """What every instance needs besides its services."""
-    marker, doctor = marker_topic(prefix, instance), f"{doctor_topic(prefix, instance)}/#"
+    doctor = f"{doctor_topic(prefix, instance)}/#"
     presence = presence_filters(prefix)
     return [
-        Rule("readwrite", marker, "A retained marker, by which the outbox knows what the broker has saved."),
         Rule("read", presence[0], "Who is there: services that start, are ready, stop or vanish."),
         *(Rule("read", topic) for topic in presence[1:]),
         Rule("readwrite", doctor, "Where `purista-fast doctor` measures."),
