@@ -150,7 +150,14 @@ class App:
     async def _open(self, settings: Settings) -> AsyncIterator[Running]:
         """What is about to run, its resources open."""
         services = enabled(self.services, settings)
-        event_bridge = open_bridge(settings, name=self.name, token=self._token)
+        uplink = None
+        if settings.uplink is not None and settings.uplink.enabled and settings.app.worker <= 1:
+            from .uplink.uplink import Uplink  # most applications have none
+
+            uplink = Uplink(settings, services, name=self.name, token=self._token)
+            event_bridge = uplink.local
+        else:
+            event_bridge = open_bridge(settings, name=self.name, token=self._token)
         for problem in lacking(services, event_bridge.capabilities, settings.bridge.url):
             raise BridgeError(f"{problem}. Choose another bridge.url, or leave the service out by services.enabled")
         configs = {service: service_config(service, settings) for service in services}
@@ -159,7 +166,7 @@ class App:
             if callable(resources):
                 opened: Any = resources()
                 resources = await stack.enter_async_context(opened)
-            yield Running(self.name, event_bridge, settings, services, configs, resources)
+            yield Running(self.name, event_bridge, settings, services, configs, resources, uplink)
 
     def run(
         self,

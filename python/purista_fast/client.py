@@ -144,8 +144,10 @@ class Client:
         return reporter.report()
 
     def statistics(self) -> dict[str, Any]:
-        """The bridge's counters and queue depths."""
-        return self._runtime.bridge.statistics()
+        """The bridge's counters and queue depths; those of an uplink under ``uplink``."""
+        uplink = self._runtime.uplink
+        found = self._runtime.bridge.statistics()
+        return found if uplink is None else {**found, "uplink": uplink.statistics()}
 
 
 def client_address(name: str, instance_id: str, version: str = "1", target: str = "client") -> Address:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 import msgspec
@@ -14,10 +14,11 @@ from ._core import Address, Message, new_traceparent
 from .bridges.base import Consumer, EventBridge
 from .errors import BridgeError, StatusCode, UnhandledError
 from .runtime import function_added
-from .service import Service
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
+
+    from .definition import Command
 
 __all__ = ("QUESTION", "Instance", "Presence", "ask")
 
@@ -33,6 +34,17 @@ _SPREAD = 0.1
 """Within how many seconds the answers of many instances are spread."""
 _MOST = 10_000
 """How many instances :func:`ask` tells apart at most."""
+
+
+class Announced(Protocol):
+    """What others are told of a service."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def commands(self) -> Mapping[str, Command[..., Any]]: ...
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +73,7 @@ class Presence:
     :param patience: how long a message may wait for room, in seconds.
     """
 
-    def __init__(self, bridge: EventBridge, services: Sequence[Service], patience: float) -> None:
+    def __init__(self, bridge: EventBridge, services: Sequence[Announced], patience: float) -> None:
         self._bridge = bridge
         self._services = services
         self._patience = patience
@@ -149,7 +161,7 @@ class Presence:
                 self._is_born = await self.tell(*([_READY] if self._is_born else _BIRTH)) or self._is_born
             await anyio.sleep(_GAP)
 
-    def _news(self, service: Service, message_type: str) -> Iterator[Message]:
+    def _news(self, service: Announced, message_type: str) -> Iterator[Message]:
         payload: bytes | None = None
         if message_type == _READY:
             payload = msgspec.json.encode(_Ready(round(time.monotonic() - self._began, 3)))
@@ -228,6 +240,6 @@ def _up_for(message: Message) -> float | None:
         return None  # of somebody who writes something else there
 
 
-def _functions(service: Service) -> list[tuple[str, bytes]]:
+def _functions(service: Announced) -> list[tuple[str, bytes]]:
     encode = msgspec.json.Encoder().encode
     return [(name, encode(function_added(command.signature))) for name, command in service.commands.items()]

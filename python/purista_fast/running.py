@@ -25,8 +25,11 @@ from .threads import ThreadPool
 from .urls import public_url
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
     from .bridges.mqtt.retire import Retired
     from .notify import Manager
+    from .uplink.uplink import Uplink
 
 __all__ = ("Running",)
 
@@ -46,6 +49,7 @@ class Running:
         services: tuple[Service, ...],
         configs: Mapping[Service, Any],
         resources: Any,
+        uplink: Uplink | None = None,
     ) -> None:
         self.bridge = bridge
         self.settings = settings
@@ -54,6 +58,7 @@ class Running:
         self.resources = resources
         self.stores = Stores(settings, name)
         self.runtime = Runtime(bridge, ThreadPool(settings.app.threads), settings.bridge.command_timeout)
+        self.uplink = self.runtime.uplink = uplink
         self.reporter = self.runtime.reporter = Reporter(name, bridge, self.runtime, settings)
         self.timers: list[tuple[Timer, Scope]] = []
         self.presence = Presence(bridge, services, settings.bridge.queue_timeout)
@@ -71,7 +76,7 @@ class Running:
         scope = Scope(self.runtime, Address("Client", "1", "client", self.bridge.instance_id), self.stores)
         failure: BaseException | None = None
         async with sheltered_tasks() as tasks:
-            await self.bridge.start(tasks)
+            await self._start(tasks)
             try:
                 await self.presence.start(tasks)
                 self._timers_ended = anyio.Event()
@@ -87,10 +92,25 @@ class Running:
                 if manager is not None:
                     await manager.stopping(self._longest_stop())
                 # A bridge that has failed carries nothing any more, and nobody is left to finish anything.
-                await (self.bridge.stop() if tasks.cancel_scope.cancel_called else self._stop())
+                await (self._end() if tasks.cancel_scope.cancel_called else self._stop())
                 await self.stores.close()
         if failure is not None:
             raise failure
+
+    async def _start(self, tasks: TaskGroup) -> None:
+        """Starts the bridges: what is to go up finds its way from the first message on."""
+        uplink = self.uplink
+        if uplink is None:
+            await self.bridge.start(tasks)
+            return
+        await uplink.start(tasks)
+        try:
+            await self.bridge.start(tasks)
+            await uplink.begin(tasks)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await uplink.stop()
+            raise
 
     async def retire(self, quiet: float, timeout: float) -> Retired:
         """Ends the instance for good; see :meth:`App.retire`."""
@@ -126,6 +146,8 @@ class Running:
             self._add(service)
         if self.services:
             self.bridge.serve(self.reporter.endpoint())
+            if self.uplink is not None:
+                self.uplink.serve(self.reporter.endpoint())
 
     def _add(self, service: Service) -> None:
         for command in service.commands.values():
@@ -154,7 +176,8 @@ class Running:
 
     def _longest_stop(self) -> float:
         """How long a stop may take, in seconds: timers, handlers, the news to others and the good-bye to the broker."""
-        return 2 * self.settings.app.drain_timeout + 2 * self.settings.bridge.queue_timeout + _GOOD_BYE
+        settings, bridges = self.settings, 1 if self.uplink is None else 2
+        return (1 + bridges) * settings.app.drain_timeout + bridges * (2 * settings.bridge.queue_timeout + _GOOD_BYE)
 
     async def _stop(self) -> None:
         if self._timers_ended is not None:
@@ -162,11 +185,18 @@ class Running:
             with anyio.move_on_after(self.settings.app.drain_timeout):
                 await self._timers_ended.wait()
         await self.presence.drain()
-        left = await self.bridge.drain(self.settings.app.drain_timeout)
+        timeout = self.settings.app.drain_timeout
+        left = await self.uplink.drain(timeout) if self.uplink is not None else 0
+        left += await self.bridge.drain(timeout)
         if left:
-            logger.warning("stopped with %d messages unfinished after %s s", left, self.settings.app.drain_timeout)
+            logger.warning("stopped with %d messages unfinished after %s s", left, timeout)
         await self.presence.shut_down()
+        await self._end()
+
+    async def _end(self) -> None:
         await self.bridge.stop()
+        if self.uplink is not None:
+            await self.uplink.stop()
 
 
 async def _keep_time(runtime: Runtime, timer: Timer, scope: Scope) -> None:

@@ -24,6 +24,7 @@ from .threads import ThreadPool
 
 if TYPE_CHECKING:
     from .reporter import Reporter
+    from .uplink.uplink import Uplink
 
 __all__ = ("Runtime",)
 
@@ -41,6 +42,8 @@ class Runtime:
         self._receivers: dict[Command[..., Any], Address] = {}
         self.reporter: Reporter | None = None
         """What tells how the application is; set before it starts."""
+        self.uplink: Uplink | None = None
+        """The second bridge, if there is one; set before it starts."""
         self._locals: dict[Command[..., Any], LocalCommand] = {}
         self._running = 0
         self.failures: Counter[str] = Counter()

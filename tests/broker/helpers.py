@@ -98,6 +98,10 @@ class Peer:
             setattr(made, name, value)
         self._client.publish(topic, data, qos=qos, properties=made).wait_for_publish(PATIENCE)
 
+    def send(self, message: paho.MQTTMessage) -> None:
+        """Publishes a message that came once more, and waits for nothing: for use when one comes."""
+        self._client.publish(message.topic, message.payload, qos=1, properties=message.properties)
+
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
@@ -111,6 +115,8 @@ class Cable:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.is_cut = False
+        self._flows = threading.Event()
+        self._flows.set()
         self.connections = 0
         self._sockets: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -123,8 +129,18 @@ class Cable:
     def mend(self) -> None:
         self.is_cut = False
 
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Nothing passes within the block, and nobody is told."""
+        self._flows.clear()
+        try:
+            yield
+        finally:
+            self._flows.set()
+
     def close(self) -> None:
         self.is_cut = True
+        self._flows.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -160,6 +176,7 @@ class Cable:
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                self._flows.wait()
                 sink.sendall(data)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)

@@ -106,6 +106,8 @@ class Consumer(msgspec.Struct, frozen=True, kw_only=True):
     """How its messages are handled together, if they are."""
     drop_oldest: bool = False
     """Whether the oldest waiting message makes room for a new one; otherwise the emitter waits."""
+    is_internal: bool = False
+    """Whether it is the framework's own: not of the services that others are told of."""
 
 
 class EventBridge(Protocol):

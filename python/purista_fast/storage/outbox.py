@@ -25,6 +25,7 @@ __all__ = (
     "insert",
     "load",
     "missing",
+    "names",
     "oldest",
     "totals",
 )
@@ -133,14 +134,18 @@ def drop_oldest(db: sqlite3.Connection, name: str, room: int) -> list[Gone]:
     return dropped
 
 
-def expire(db: sqlite3.Connection, now: Moment, age: float, sent: Collection[int] = ()) -> list[Gone]:
+def expire(
+    db: sqlite3.Connection, now: Moment, age: float, sent: Collection[int] = (), name: str | None = None
+) -> list[Gone]:
     """Deletes what is older, in seconds.
 
     :param sent: rows that are on their way to the broker, which are left alone.
+    :param name: of which event; of all unless given.
     """
     found = db.execute(
-        "SELECT seq, CAST(name AS TEXT), length(message), ordered FROM outbox WHERE powered < ? OR wall < ?",
-        (now.powered - age, None if now.wall is None else now.wall - age * 1000),
+        "SELECT seq, CAST(name AS TEXT), length(message), ordered FROM outbox"
+        " WHERE (powered < ? OR wall < ?) AND (?3 IS NULL OR name = ?3)",
+        (now.powered - age, None if now.wall is None else now.wall - age * 1000, name),
     )
     expired = [row for row in _gone(found) if row.seq not in sent]
     delete(db, [row.seq for row in expired])
@@ -150,6 +155,11 @@ def expire(db: sqlite3.Connection, now: Moment, age: float, sent: Collection[int
 def _gone(cursor: sqlite3.Cursor) -> Iterator[Gone]:
     for seq, name, size, ordered in cursor:
         yield Gone(seq, name, size + OVERHEAD, bool(ordered))
+
+
+def names(db: sqlite3.Connection) -> list[str]:
+    """The events of which there are any."""
+    return [name for (name,) in db.execute("SELECT DISTINCT CAST(name AS TEXT) FROM outbox")]
 
 
 def totals(db: sqlite3.Connection) -> Totals:

@@ -15,6 +15,7 @@ from ...storage.clock import Moment
 from ...storage.database import Database, StorageError
 from ...storage.outbox import Gone, Row, Totals
 from ..messages import logger
+from .away import Urgency
 from .deletions import Deletions
 from .holding import Holding
 from .link import Link
@@ -22,13 +23,12 @@ from .losses import Losses
 from .publisher import BUSY, Outgoing, Publisher
 from .room import Room
 from .settling import Settling
+from .turns import Turns
 
 __all__ = ("Backlog",)
 
 _BATCH = 256
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
-_NOTHING = 1 << 62
-"""Above every number of a row."""
 
 
 class Backlog:
@@ -56,6 +56,7 @@ class Backlog:
         refused: Callable[[Row, str, str], None],
         stirred: Callable[[], None],
         held_back: Callable[[str], None],
+        urgency: Urgency | None = None,
     ) -> None:
         self._deletions = Deletions(database, self._deleted, stirred)
         self.holding = Holding(publisher, prefix, instance_id, hold, self._deletions.add, self._reach)
@@ -69,6 +70,7 @@ class Backlog:
         self._refused = refused
         self._stirred = stirred
         self._held_back = held_back
+        self._turns = Turns(urgency, settling)
         self._waiting: Counter[str] = Counter()
         """How many rows that keep their order wait, by event name; those that are about to be written among them."""
         self._expected: Counter[str] = Counter()
@@ -82,9 +84,6 @@ class Backlog:
         self._is_caught_up = False
         self._last = 0
         """Every row up to this number does not wait any more."""
-        self._skipped = _NOTHING
-        """The lowest number of a row that was passed over, because its name is left alone for a moment."""
-        self._skipped_names: set[str] = set()
         self._newest = 0
         """The highest number that we have written."""
         self._may_hold = False
@@ -154,6 +153,7 @@ class Backlog:
         """
         self._expected[row.name] -= row.ordered
         self._newest = max(self._newest, row.seq)
+        self._turns.renew()
         if entry is not None:
             self._take(row)
             self.posted[row.seq] = (row, entry)
@@ -196,7 +196,7 @@ class Backlog:
             again = (*lost, *self.posted)
             self._release(*again)
             self._look_again(min(again) - 1)
-        for row in [row for row, _ in self.posted.values() if self._losses.is_too_old(row.since)]:
+        for row in [row for row, _ in self.posted.values() if self._losses.is_too_old(row.since, row.name)]:
             self._withdraw(row.seq)
             self._losses.drop("too old", 1)
             self._deletions.add([row.seq])
@@ -209,14 +209,19 @@ class Backlog:
             await self._wake.wait()
             self._wake = anyio.Event()
             while self._may_post():
+                if self._turns.is_less_urgent(self._waiting, self._expected):
+                    self._look_again(self._turns.lowest - 1)
                 if self._tail:
                     row = self._tail.popleft()
-                    if row.name in self._skipped_names or self._settling.is_resting(row.name):
-                        self._last, self._skipped = row.seq, min(self._skipped, row.seq)
-                        self._skipped_names.add(row.name)
+                    if self._turns.passes_over(row):
+                        self._last = row.seq
                     else:
                         self._post(row)
-                elif self._is_caught_up or not await self._read():
+                elif not self._is_caught_up:
+                    await self._read()
+                elif self._turns.descend(self._waiting, self._expected):
+                    self._look_again(self._turns.lowest - 1)
+                else:
                     break
 
     def tick(self) -> bool:
@@ -226,9 +231,9 @@ class Backlog:
         if self._paused_until and time.monotonic() >= self._paused_until:
             self._paused_until = 0.0
             self._wake.set()
-        if self._skipped < _NOTHING and self._settling.has_rested() is not False:
-            self._look_again(self._skipped - 1)
-        return bool(self._paused_until or self._skipped < _NOTHING or len(self.holding) or self._deletions)
+        if self._turns.has_rested(self._is_caught_up):
+            self._look_again(self._turns.lowest - 1)
+        return bool(self._paused_until or self._turns.any_passed or len(self.holding) or self._deletions)
 
     def wake(self) -> None:
         """Looks whether there is something to send."""
@@ -264,8 +269,8 @@ class Backlog:
         has_room = len(self.posted) - len(self._overtaking) < share
         return self._publisher.is_up and not self._paused_until and has_room
 
-    async def _read(self) -> bool:
-        """Reads the next rows; False if there are none to send now."""
+    async def _read(self) -> None:
+        """Reads the next rows."""
         after = self._last
         finished = anyio.Event()
 
@@ -291,7 +296,6 @@ class Backlog:
 
         self._database.submit(lambda db: table.load(db, after, _BATCH), done)
         await finished.wait()
-        return bool(self._tail) or not self._is_caught_up
 
     def _is_busy(self, row: Row) -> bool:
         """Whether a row does not wait."""
@@ -313,12 +317,12 @@ class Backlog:
     def _post(self, row: Row) -> None:
         self._take(row)
         self._last = row.seq
-        if self._losses.is_too_old(row.since):
+        if self._losses.is_too_old(row.since, row.name):
             self._losses.drop("too old", 1)
             self._deletions.add([row.seq])
             return
         try:
-            expiry = self._losses.expiry(row.since)
+            expiry = self._losses.expiry(row.since, row.name)
             entry = Outgoing(decode(row.message), self._prefix, expiry, again=True, payload=row.message)
             entry.on_settled = lambda entry: self.settled(row, entry)
             self.posted[row.seq] = (row, entry)
@@ -335,6 +339,7 @@ class Backlog:
 
     def _release(self, *numbers: int) -> None:
         """Rows wait again."""
+        self._turns.renew()
         self._withdraw(*numbers)
         for seq in numbers:
             _, name = self._busy.pop(seq)
@@ -367,9 +372,7 @@ class Backlog:
     def _look_again(self, after: int) -> None:
         """Reads what comes after this number from disk."""
         self._last = min(self._last, after)
-        if after < self._skipped:
-            self._skipped = _NOTHING
-            self._skipped_names.clear()
+        self._turns.look_from(after)
         self._is_caught_up = False
         self._tail.clear()
         self._wake.set()
@@ -383,7 +386,7 @@ class Backlog:
         """The number up to which every row has been acknowledged."""
         is_all_looked_at = self._is_caught_up and not self._tail
         after = 1 + (max(self._newest, self._last) if is_all_looked_at else self._last)
-        return min(after, self._skipped, min(self.posted, default=after)) - 1
+        return min(after, self._turns.lowest, min(self.posted, default=after)) - 1
 
     def _deleted(self, numbers: list[int]) -> None:
         for seq in numbers:

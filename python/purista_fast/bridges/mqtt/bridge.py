@@ -18,9 +18,11 @@ from ..messages import batch_error, subscription_error
 from ..routes import names
 from ..workers import Workers
 from .aside import Aside
+from .away import Away
 from .broker import Broker
 from .calls import Calls
 from .control import Control
+from .emission import Event
 from .intake import Intake
 from .lanes import Item, label_of
 from .left_behind import warn_of_left_behind
@@ -32,6 +34,7 @@ from .retire import Retired, Retirement
 from .rivals import Rivals
 from .serving import Serving
 from .sessions import Sessions
+from .signal import Signal
 from .state import State, check_instance_id, check_prefix, random_id
 from .store import Store
 from .subscriptions import Interest
@@ -52,6 +55,7 @@ class MqttBridge:
 
     :param name: the application's name, under which its state is kept.
     :param token: gives the password for each connection.
+    :param away: what is different for an uplink, if it is one.
     :raises ConfigError: for settings that cannot work.
     :raises BridgeError: if the instance id cannot be kept.
     """
@@ -59,7 +63,7 @@ class MqttBridge:
     dispatcher = None
     capabilities: frozenset[Capability] = frozenset({"durable", "shared", "remote", "disk", "retry"})
 
-    def __init__(self, settings: Settings, *, name: str, token: Token | None = None) -> None:
+    def __init__(self, settings: Settings, *, name: str, token: Token | None = None, away: Away | None = None) -> None:
         bridge = self._settings = settings.bridge
         self._ack_within = settings.retries.ack_within
         self._broker = Broker.of(bridge, token)
@@ -68,6 +72,7 @@ class MqttBridge:
         check_prefix(bridge.prefix)
         self._name = name
         self._app = settings.app
+        self._away = away
         self._publisher = Publisher(
             max_packet_size=bridge.max_packet_size, max_payload_size=bridge.max_payload_size, where=str(self._broker)
         )
@@ -85,8 +90,10 @@ class MqttBridge:
             queue_timeout=bridge.queue_timeout,
             message_expiry=bridge.message_expiry,
         )
+        self._serving.find = away.find if away else None
+        urgency = away.urgency if away else None
         self._store = (
-            Store(settings, self._state, self._publisher, self._workers, self._intake, self._aside.event)
+            Store(settings, self._state, self._publisher, self._workers, self._intake, self._aside.event, urgency)
             if self._state
             else None
         )
@@ -96,7 +103,7 @@ class MqttBridge:
         self._events = self._store.events if self._store else None
         self._local = Local(bridge, self.instance_id, self._serving, self._workers, self._aside)
         self._rivals = Rivals(self._broker, self.instance_id, bridge.prefix, timeout=bridge.connect_timeout)
-        self._sessions = Sessions(bridge, self._broker, self.instance_id, self._rivals)
+        self._sessions = Sessions(bridge, self._broker, self.instance_id, self._rivals, is_patient=away is not None)
         self._control = Control(
             self.instance_id,
             bridge.prefix,
@@ -110,6 +117,7 @@ class MqttBridge:
             before_publishing=self._sessions.subscriptions_first,
             echoes=self._local.echoes,
             send_aside=self._aside.report,
+            is_away=away is not None,
         )
         self._subscribers: list[Address] = []
         self._is_draining = False
@@ -142,7 +150,8 @@ class MqttBridge:
         interest = self._add(consumer, 2 * self._settings.receive_maximum + 100)
         self._store.events.table.add(interest)
         self._store.spool.add(interest)
-        self._subscribers.append(consumer.address)
+        if not consumer.is_internal:
+            self._subscribers.append(consumer.address)
 
     async def start(self, tasks: TaskGroup) -> None:
         """Connects; see :class:`EventBridge`."""
@@ -160,7 +169,8 @@ class MqttBridge:
             self._workers.start(tasks)
             self._serving.start(tasks)
             await self._sessions.start(
-                *(tasks, self._control, self._events, self._announced()), is_subscribed=bool(self._subscribers)
+                *(tasks, self._control, self._events, self._announced()),
+                is_subscribed=self._store is not None and bool(self._store.events.table.filters),
             )
             tasks.start_soon(self._calls.keep_deadlines)
             if self._store is not None:
@@ -194,6 +204,14 @@ class MqttBridge:
         self._publisher.post(entry)
         await self._publisher.admitted(entry, timeout)
         await self._publisher.acknowledged(entry, self._settings.emit_timeout)
+
+    def begin(self, message: Message) -> Signal | None:
+        """Keeps an event for which nobody waits, and sends it; a failure is logged and counted.
+
+        Returns what is set once it is with the broker, on disk, or given up; ``None`` if it cannot be sent at all.
+        """
+        event = self._aside.begin(message, DEFAULT_KEEPING)
+        return event.confirmed if isinstance(event, Event) else None
 
     @property
     def is_connected(self) -> bool:
@@ -295,6 +313,8 @@ class MqttBridge:
 
     def _announced(self) -> list[tuple[str, str]]:
         """The services that run here, by name and version."""
+        if self._away is not None:
+            return list(self._away.services)
         served = (endpoint.address for endpoint in self._serving.endpoints.values() if not endpoint.is_internal)
         return sorted({names(address)[:2] for address in (*served, *self._subscribers)})
 

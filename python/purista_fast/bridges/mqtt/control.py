@@ -39,6 +39,7 @@ class Control:
         before_publishing: Callable[[], Awaitable[None]],
         echoes: dict[str, None],
         send_aside: Callable[[Message], None],
+        is_away: bool = False,
     ) -> None:
         self.ignored: Counter[str] = Counter()
         """How many messages for this instance were neither commands nor answers, by type."""
@@ -53,6 +54,8 @@ class Control:
         self._before_publishing = before_publishing
         self._echoes = echoes
         self._send_aside = send_aside
+        self._is_away = is_away
+        """Whether what this instance publishes need not come back to it: it invokes nothing here."""
         self._taps = Table()
         self._own = Table()
         self._responses = response_filter(instance_id, prefix=prefix)
@@ -65,7 +68,11 @@ class Control:
         # While the application drains, the commands are left out.
         own = [self._responses, *self._serving.filters()]
         numbers = {text: self._own.filters.get(text) or self._own.reserve(text) for text in own}
-        await link.subscribe({**numbers, **self._taps.filters}.items())
+        if self._is_away:
+            await link.subscribe(numbers.items(), but_own=True)
+            await link.subscribe(self._taps.filters.items())
+        else:
+            await link.subscribe({**numbers, **self._taps.filters}.items())
         await self._before_publishing()
         if self._outbox is not None:
             await self._outbox.reconnected(link)

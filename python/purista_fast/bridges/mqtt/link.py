@@ -184,13 +184,14 @@ class Link:
         if not self._may_read.is_set():
             self._may_read.set()
 
-    async def subscribe(self, filters: Iterable[tuple[str, int]]) -> None:
+    async def subscribe(self, filters: Iterable[tuple[str, int]], *, but_own: bool = False) -> None:
         """Subscribes to filters with their identifiers, QoS 1, and waits until the broker has agreed.
 
+        :param but_own: whether what this connection publishes itself does not come (*No Local*).
         :raises Refused: if it refuses one.
         :raises LinkLost: if the connection ends.
         """
-        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        options = SubscribeOptions(qos=1, noLocal=but_own, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
         sent = []
         for text, identifier in filters:
             _, mid = self._client.subscribe([(text, options)], properties=subscribe_properties(identifier))

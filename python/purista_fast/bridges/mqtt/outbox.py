@@ -17,11 +17,12 @@ from ...policy import Keeping
 from ...storage import outbox as table
 from ...storage.database import Database, StorageError
 from ..messages import logger
+from .away import Urgency
 from .backlog import Backlog
 from .emission import Event, FullError
 from .graveyard import Graveyard
 from .link import Link
-from .losses import Losses
+from .losses import SWEEP, Losses
 from .marker import Marker
 from .publisher import BUSY, Outgoing, Publisher
 from .room import Room
@@ -32,8 +33,6 @@ __all__ = ("Outbox",)
 
 _SPILLED = 1000
 """How many events that are on disk may wait in memory for their acknowledgement; more go to disk alone."""
-_SWEEP = 30.0
-"""How often is looked whether something is too old, in seconds."""
 
 
 class Outbox:
@@ -41,6 +40,7 @@ class Outbox:
 
     :param message_expiry: how long the broker keeps an event, in seconds.
     :param emit_timeout: how long an emit may take in all, in seconds.
+    :param urgency: which events go first, and how long each may wait.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Outbox:
         instance_id: str,
         message_expiry: float,
         emit_timeout: float,
+        urgency: Urgency | None = None,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -63,7 +64,7 @@ class Outbox:
         self._emit_timeout = emit_timeout
         self._spill_after = min(settings.spill_after, emit_timeout / 2)
         self._room = Room(settings.max_messages, settings.max_bytes)
-        self._losses = Losses(database, self._room, min(settings.max_age, message_expiry))
+        self._losses = Losses(database, self._room, min(settings.max_age, message_expiry), urgency)
         self._settling = Settling()
         self.backlog = Backlog(
             database,
@@ -77,6 +78,7 @@ class Outbox:
             refused=self._refused,
             stirred=lambda: self._stirred.set(),
             held_back=self._follow,
+            urgency=urgency,
         )
         self._sent: OrderedDict[Event, float] = OrderedDict()
         """Events that are only in memory, with the time from which on they are."""
@@ -207,8 +209,10 @@ class Outbox:
 
     def _event(self, message: Message, keeping: Keeping) -> Event:
         since = self._database.clock.now()
-        event = Event(message, self._prefix, keeping, self._settings, since, self._losses.expiry(since))
-        event.pack(self._losses.longest_expiry)
+        event = Event(
+            message, self._prefix, keeping, self._settings, since, self._losses.expiry(since, message.event_name)
+        )
+        event.pack(self._losses.longest_expiry(event.row.name))
         self._publisher.check_size(event)
         return event
 
@@ -378,15 +382,14 @@ class Outbox:
     # --- time
 
     async def _watch(self) -> None:
-        tick = min(self._spill_after / 4, 0.5)
         while True:
-            with anyio.move_on_after(_SWEEP if self._room.messages else None):
+            with anyio.move_on_after(SWEEP if self._room.messages else None):
                 await self._stirred.wait()
             self._stirred = anyio.Event()
             is_busy = True
             while is_busy:
                 self._losses.sweep(self.backlog)
-                await anyio.sleep(tick)
+                await anyio.sleep(min(self._spill_after / 4, 0.5))
                 self._spill(self._overdue())
                 is_busy = self.backlog.tick() or bool(self._sent)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
 
 import anyio
 import msgspec
@@ -65,6 +67,9 @@ class Serving:
         """Whether what comes is refused."""
         self.outbox: Outbox | None = None
         """Keeps answers that are events; set before the start, if there is one."""
+        self.find: Callable[[Address], Endpoint] | None = None
+        """Gives what runs a command that is not served. Then only commands come that name this instance: one that names
+        none is for others. Set before the start."""
         self._read_whole: dict[Address, bool] = {}
         self._instance_id = instance_id
         self._publisher = publisher
@@ -95,7 +100,7 @@ class Serving:
 
     def filters(self) -> list[str]:
         """Those that are to be subscribed now."""
-        return [] if self.is_draining else self.all_filters()
+        return [] if self.is_draining or self.find is not None else self.all_filters()
 
     def filter_of(self, address: Address) -> str:
         """The filter for the calls of one command."""
@@ -115,10 +120,12 @@ class Serving:
         receiver = message.receiver
         if receiver is None:  # decoding refuses such a command
             return
-        if receiver.instance_id not in (None, "", self._instance_id):
+        if receiver.instance_id not in ((None, "", self._instance_id) if self.find is None else (self._instance_id,)):
             self.other_instance += 1
             return
         endpoint = self.endpoints.get(Address(*names(receiver)))
+        if endpoint is None and self.find is not None:
+            endpoint = self.find(receiver)
         if endpoint is None:
             self._intake.reject("unknown command", topic_of(arrived), f"{'/'.join(names(receiver))} is not served here")
             return
@@ -240,6 +247,8 @@ class Serving:
     def _is_read_whole(self, endpoint: Endpoint) -> bool:
         """Whether a result has no part that was not read when it was decoded, so that it need not be checked again."""
         address = endpoint.address
+        if endpoint.result is Any:
+            return False
         if address not in self._read_whole:
             from ...closed import is_closed_type  # what it imports is of use only to those who serve
 

@@ -51,6 +51,7 @@ class Session:
     :param is_late: whether there is no start to wait for: another session has found no broker already.
     :param find_rival: tells whether another process uses the same client id; asked when connections are closed soon
         after they were accepted, again and again.
+    :param is_patient: whether it never ends by itself: not even while another process uses the client id.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Session:
         waits: bool = True,
         is_late: bool = False,
         find_rival: Callable[[], Awaitable[bool]] | None = None,
+        is_patient: bool = False,
     ) -> None:
         self.link: Link | None = None
         """The connection, while there is one that is ready."""
@@ -81,7 +83,8 @@ class Session:
         self._on_ready = on_ready
         self._waits = waits
         self._find_rival = find_rival
-        self._running = is_late
+        self._is_patient = is_patient
+        self._running = is_late or is_patient
         """Whether the start is over."""
         self._was_up = False
         self._stopping = anyio.Event()
@@ -117,6 +120,11 @@ class Session:
                     reason = await self._serve(link, task_status)
                 finally:
                     self._count_kick(link, anyio.current_time() - up_since)
+            except BridgeError as error:
+                if not self._is_patient:
+                    raise
+                reason = str(error)
+                self._delay = _LONGEST_DELAY
             except (OSError, Refused, LinkLost, ConfigError, TokenFailed) as error:
                 if up_since is None:
                     self._kicks = 0
@@ -228,7 +236,11 @@ class Session:
             return
         self._kicks = 0
         if await self._find_rival():
-            raise self._taken_over("another process has connected")
+            error = self._taken_over("another process has connected")
+            if not self._is_patient:
+                raise error
+            logger.error("%s", error)
+            self._delay = _LONGEST_DELAY
 
     def _taken_over(self, what: str) -> BridgeError:
         return BridgeError(

@@ -27,9 +27,12 @@ class Sessions:
     """Connects both, keeps both connected, and ends both.
 
     :param rivals: asked when the control session is closed again and again.
+    :param is_patient: whether neither the start nor anything later depends on a connection.
     """
 
-    def __init__(self, settings: BridgeSettings, broker: Broker, instance_id: str, rivals: Rivals) -> None:
+    def __init__(
+        self, settings: BridgeSettings, broker: Broker, instance_id: str, rivals: Rivals, *, is_patient: bool = False
+    ) -> None:
         self.tell: Callable[[], None] | None = None
         """Called when all are connected, after each connection of one."""
         self.ends = False
@@ -38,6 +41,7 @@ class Sessions:
         self._broker = broker
         self._instance_id = instance_id
         self._rivals = rivals
+        self._is_patient = is_patient
         self._sessions: dict[str, Session] = {}
         self._events: Events | None = None
 
@@ -149,6 +153,7 @@ class Sessions:
             is_late=bool(self._sessions) and not self.is_connected,
             # Of the two this one has no state: nobody misses it while it stays away for the question.
             find_rival=self._rivals.find if label == "control" else None,
+            is_patient=self._is_patient,
         )
         self._sessions[label] = session
         await tasks.start(session.run, name=f"mqtt {label} session")

@@ -14,6 +14,7 @@ from ...storage.clock import PoweredClock
 from ...storage.database import Database
 from ...storage.dead_letters import DeadLetter
 from ..workers import Workers
+from .away import Urgency
 from .events import Events
 from .graveyard import Graveyard
 from .intake import Intake
@@ -29,6 +30,7 @@ class Store:
     """Opens, starts and closes what an instance keeps on disk.
 
     :param send: sends an event for which nobody waits.
+    :param urgency: which events go first, and how long each is worth sending, if not all are the same.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Store:
         workers: Workers,
         intake: Intake,
         send: Callable[[Message], None],
+        urgency: Urgency | None = None,
     ) -> None:
         bridge = settings.bridge
         self.database = Database(state.folder / "messages.db", PoweredClock(settings.outbox.trust_clock))
@@ -52,6 +55,7 @@ class Store:
             instance_id=state.instance_id,
             message_expiry=bridge.message_expiry,
             emit_timeout=bridge.emit_timeout,
+            urgency=urgency,
         )
         self.events = Events(intake, state, self.graveyard, bridge.receive_maximum, settings.retries.ack_within)
         self.spool = Spool(settings.retries, self.database, workers, self.graveyard, self.events.finished)
