@@ -11,6 +11,12 @@ SECONDS ?= 15
 FUZZ_SECONDS ?= 120
 SCALE ?= 1
 BENCH ?=
+# Which wheels `make wheels` builds (a part of a platform's name; all unless given), and whether it builds them once more to compare.
+WHEELS ?=
+REPRODUCE ?=
+# Where the compilers and emulators for ARM are kept.
+ARM_KIT ?= .arm
+KIT := $(abspath $(ARM_KIT))
 # Which Python makes the virtual environment; the first that is new enough unless given.
 PYTHON ?=
 
@@ -99,11 +105,12 @@ fuzz: rust ## fuzz everything that parses bytes (FUZZ_SECONDS=120 for each)
 	    -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; \
 	done
 
-.PHONY: build
-build: $(INSTALLED) rust ## build the wheel (no paths of this machine in it) and the source distribution into dist/
-	RUSTFLAGS="--remap-path-prefix=$(HOME)=. --remap-path-prefix=$(CURDIR)=." \
-	  $(BIN)/maturin build --release --locked --out dist
-	$(BIN)/maturin sdist --out dist
+.PHONY: wheels
+wheels: $(INSTALLED) rust ## build and check the wheels, the sdist and a wheelhouse for ARM in dist/ (WHEELS=armv7 for some, REPRODUCE=1 twice)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/arm/kit.sh "$(KIT)"
+	@ARM_KIT="$(KIT)" "$(KIT)/venv/bin/python" -m tools.wheels.build $(if $(REPRODUCE),--reproduce) dist $(WHEELS)
+	@ARM_KIT="$(KIT)" "$(KIT)/venv/bin/python" -m tools.wheels.wheelhouse dist/wheelhouse
+	@"$(KIT)/venv/bin/python" -m tools.wheels.check dist/*.whl dist/wheelhouse/*.whl
 
 .PHONY: lock
 lock: $(INSTALLED) rust ## resolve requirements/*.txt and Cargo.lock anew
@@ -117,6 +124,11 @@ lock: $(INSTALLED) rust ## resolve requirements/*.txt and Cargo.lock anew
 	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 	sed -i '1i # Made by `make lock` from pyproject.toml: the peers of `make bench` and `make faults`, with the hashes of every file.' \
 	  requirements/peers.txt
+	$(BIN)/python requirements/lock.py wheels | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/wheels.txt \
+	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+	sed -i '1i # Made by `make lock` from pyproject.toml: what `make wheels` builds and checks with, with the hashes of every file.' \
+	  requirements/wheels.txt
 	cargo update
 
 .PHONY: clean
@@ -128,7 +140,7 @@ clean: ## remove everything that was made, the virtual environment included
 .PHONY: rust
 rust:
 	@command -v cargo >/dev/null || { \
-	  echo "cargo is missing: install Rust 1.83 or newer, with rustup or from your distribution" >&2; exit 1; }
+	  echo "cargo is missing: install Rust 1.85 or newer, with rustup or from your distribution" >&2; exit 1; }
 	$(call need,command -v cc,a C compiler (Rust links with it),gcc libc6-dev)
 
 .PHONY: broker
