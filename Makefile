@@ -17,6 +17,8 @@ REPRODUCE ?=
 # Where the compilers and emulators for ARM are kept.
 ARM_KIT ?= .arm
 KIT := $(abspath $(ARM_KIT))
+# Which emulated systems `make test-arm` tests; all unless given.
+ROOT ?=
 # Which Python makes the virtual environment; the first that is new enough unless given.
 PYTHON ?=
 
@@ -56,7 +58,7 @@ endef
 .PHONY: help
 help: ## list the targets
 	@echo "purista-fast: make TARGET [VARIABLE=value]"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(BUILT) ## watch data of this machine flow through services (BRIDGE=memory:// SECONDS=15)
@@ -67,6 +69,11 @@ test: $(BUILT) broker ## run all tests: Rust, then Python with a real broker
 	$(call need,command -v systemd-analyze,systemd-analyze,systemd)
 	cargo test --locked --workspace
 	$(BIN)/pytest $(ARGS)
+
+.PHONY: test-arm
+test-arm: $(INSTALLED) broker ## test the wheels of dist/ on emulated ARM, some hours, write docs/arm.md (ROOT=bookworm-arm64)
+	$(call need,command -v ip,ip (network namespaces),iproute2)
+	@ARM_KIT="$(KIT)" $(BIN)/python -m tools.arm.test $(ROOT)
 
 .PHONY: lint
 lint: $(BUILT) ## check style, types, and that no file names a machine or a registry
