@@ -24,10 +24,24 @@ from time import monotonic
 from purista_fast.bench import report as device
 from purista_fast.bench import suite
 
-from . import chart, dispatch, envelope, footprint, growth, mqtt, others, page, report, scale, topic_memory, topics
+from . import (
+    chart,
+    dispatch,
+    envelope,
+    footprint,
+    growth,
+    mqtt,
+    mqtt_native,
+    others,
+    page,
+    report,
+    scale,
+    topic_memory,
+    topics,
+)
 from .harness import Result, Skipped, Wanted
 
-MODULES = (dispatch, others, scale, envelope, topics, topic_memory, mqtt, footprint, growth)
+MODULES = (dispatch, others, scale, envelope, topics, topic_memory, mqtt, mqtt_native, footprint, growth)
 """In the order of the table."""
 
 

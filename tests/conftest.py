@@ -10,3 +10,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loop of a test that is marked ``anyio``: each of them runs on both."""
     backend: str = request.param
     return backend
+
+
+@pytest.fixture(params=["paho", "native"])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """``bridge.transport`` of whatever the test starts: each test that asks for it runs with both."""
+    kind: str = request.param
+    monkeypatch.setenv("PURISTA_BRIDGE__TRANSPORT", kind)
+    return kind

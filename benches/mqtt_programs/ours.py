@@ -105,6 +105,8 @@ async def work(client: Client) -> None:
 async def main(what: dict[str, Any]) -> None:
     services = {"emitter": (emitter,), "consumer": (consumer,), "server": (server,), "caller": ()}[what["role"]]
     bridge = {"url": f"mqtt://127.0.0.1:{what['port']}", "instance_id": what["role"]}
+    if "transport" in what:
+        bridge["transport"] = what["transport"]
     overrides = {"bridge": bridge, "storage": {"state_dir": what["state"]}}
     async with App(*services, name=what["role"]).serve(overrides=overrides) as client:
         say("ready")

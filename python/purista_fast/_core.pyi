@@ -17,6 +17,7 @@ from .stores.states import States
 
 __all__ = [
     "Address",
+    "Connack",
     "Context",
     "Dispatcher",
     "Emission",
@@ -44,8 +45,13 @@ __all__ = [
     "message_topic",
     "new_id",
     "new_traceparent",
+    "pack_connect",
+    "pack_disconnect",
     "pack_properties",
     "pack_publish",
+    "pack_subscribe",
+    "pack_unsubscribe",
+    "read_control",
     "reseed",
     "response_filter",
     "short_info_filter",
@@ -630,6 +636,55 @@ class PacketReader:
         any other; an error, after which nothing comes, for what is no MQTT 5."""
 
 @final
+class Connack:
+    """The answer to a CONNECT (MQTT 5, 3.2). What the broker does not say has the value that MQTT gives it."""
+
+    def __new__(
+        cls,
+        *,
+        session_present: bool,
+        code: int,
+        receive_maximum: int,
+        maximum_packet_size: int | None,
+        server_keep_alive: int | None,
+        maximum_qos: int,
+        retain_available: bool,
+        wildcard_available: bool,
+        identifiers_available: bool,
+        shared_available: bool,
+    ) -> Connack: ...
+    @property
+    def session_present(self) -> bool:
+        """Whether the broker has a session of this client."""
+    @property
+    def code(self) -> int:
+        """The reason code; 0x84 also from a broker that only speaks MQTT 3."""
+    @property
+    def receive_maximum(self) -> int:
+        """How many publishings may be unacknowledged."""
+    @property
+    def maximum_packet_size(self) -> int | None:
+        """The largest packet that the broker takes, in bytes; ``None`` if any."""
+    @property
+    def server_keep_alive(self) -> int | None:
+        """The keep-alive that the broker wants instead of ours, in seconds."""
+    @property
+    def maximum_qos(self) -> int:
+        """The highest quality of service that it takes."""
+    @property
+    def retain_available(self) -> bool:
+        """Whether it keeps messages."""
+    @property
+    def wildcard_available(self) -> bool:
+        """Whether filters may have wildcards."""
+    @property
+    def identifiers_available(self) -> bool:
+        """Whether subscriptions may have identifiers."""
+    @property
+    def shared_available(self) -> bool:
+        """Whether subscriptions may be shared."""
+
+@final
 class Publish:
     """A PUBLISH that has arrived."""
 
@@ -713,6 +768,63 @@ def pack_publish(topic: str, mid: int, properties: bytes, payload: bytes, retain
 
     Raises:
         WireError: It would be longer than MQTT allows, or the topic cannot be sent.
+    """
+
+def pack_connect(
+    client_id: str,
+    *,
+    clean_start: bool,
+    keep_alive: int,
+    session_expiry: int,
+    receive_maximum: int,
+    maximum_packet_size: int,
+    will: tuple[str, bytes, int, int, str, list[tuple[str, str]]] | None = None,
+    username: str | None = None,
+    password: bytes | None = None,
+) -> bytes:
+    """A CONNECT (MQTT 5, 3.1).
+
+    :param keep_alive: in seconds, as ``session_expiry``.
+    :param maximum_packet_size: in bytes.
+    :param will: its topic, payload, delay and expiry in seconds, content type and user properties; of QoS 1.
+
+    Raises:
+        WireError: A text has control characters, or a text, the password or the will is longer than 65535 bytes.
+    """
+
+def pack_subscribe(mid: int, filter: str, identifier: int | None, options: int) -> bytes:
+    """A SUBSCRIBE to one filter (MQTT 5, 3.8).
+
+    >>> pack_subscribe(1000, "a/b", 7, 1).hex()
+    '820b03e8020b070003612f6201'
+
+    :param mid: the packet id.
+    :param identifier: the subscription identifier.
+    :param options: quality of service, no local, retain as published, retain handling (3.8.3.1).
+
+    Raises:
+        WireError: The filter has control characters or is longer than 65535 bytes.
+    """
+
+def pack_unsubscribe(mid: int, filter: str) -> bytes:
+    """An UNSUBSCRIBE of one filter (MQTT 5, 3.10).
+
+    Raises:
+        WireError: The filter has control characters or is longer than 65535 bytes.
+    """
+
+def pack_disconnect(session_expiry: int) -> bytes:
+    """A DISCONNECT (MQTT 5, 3.14), and for how many seconds the broker is to keep the session."""
+
+def read_control(packet: bytes) -> Connack | tuple[int, bytes] | int | None:
+    """What a packet says that is neither PUBLISH nor PUBACK: a CONNACK; packet id and reason codes of a SUBACK or an
+    UNSUBACK; the reason code of a DISCONNECT; ``None`` for a PINGRESP.
+
+    >>> read_control(bytes.fromhex("9004000a0001"))
+    (10, b'\\x01')
+
+    Raises:
+        WireError: It is none of these, or not as MQTT 5 has it.
     """
 
 def message_topic(message: Mapping[str, Any] | Message, *, prefix: str = "purista", empty: str = "__none__") -> str:

@@ -61,6 +61,8 @@ class BridgeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """MQTT client id and address of answers, stable over restarts; unset: made once and kept in the state directory."""
     local_commands: Literal["prefer", "broker"] = "prefer"
     """Whether commands that are served in this process stay in it, or travel through the broker as well."""
+    transport: Literal["paho", "native"] = "paho"
+    """What makes and reads the packets of connecting and subscribing: paho-mqtt, or our own codec, without paho."""
     prefix: str = "purista"
     """The first level of every topic."""
     command_timeout: Seconds = 30.0

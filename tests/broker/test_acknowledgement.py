@@ -24,7 +24,7 @@ from purista_fast.bridges.workers import Workers
 from purista_fast.config import load
 from tests.broker.helpers import Bench, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 SENDER = Address("Test", "1", "here", "node")
 
 

@@ -10,7 +10,7 @@ import pytest
 from purista_fast import Context, Event, Service
 from tests.broker.helpers import Bench, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 
 numbered = Event("numbered", int)
 SENDER = {"serviceName": "X", "serviceVersion": "1", "serviceTarget": "t", "instanceId": "evil"}

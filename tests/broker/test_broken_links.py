@@ -10,7 +10,7 @@ from purista_fast import Context, Event, Service, UnhandledError
 from tests.broker.helpers import Bench, until
 from tests.patience import patient
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 
 numbered = Event("numbered", int)
 SAVING = ["autosave_interval 1", "autosave_on_changes true"]

@@ -13,7 +13,7 @@ from tests.broker.helpers import Bench
 from tests.mosquitto import Certificates, Mosquitto, free_port
 from tests.patience import patient
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 
 
 def ping_service(name: str = "Ping") -> Service:

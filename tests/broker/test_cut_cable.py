@@ -10,7 +10,7 @@ from purista_fast import Context, Event, Service, UnhandledError
 from purista_fast.bridges.mqtt import will
 from tests.broker.helpers import Bench, Cable, cable, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 happened = Event("happened", int)
 
 

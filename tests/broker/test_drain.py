@@ -7,7 +7,7 @@ from purista_fast import Client, Context, Event, Service
 from tests.broker.helpers import Bench, cable, until
 from tests.patience import patient
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 happened = Event("happened", int)
 
 

@@ -13,7 +13,7 @@ from purista_fast.cli.commands import main
 from purista_fast.health import health
 from tests.broker.helpers import Bench, Cable, cable, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 happened = Event("happened", int)
 
 

@@ -10,7 +10,7 @@ from purista_fast import App, Context, Event, HandledError, PayloadError, Servic
 from purista_fast.bridges.mqtt import limits
 from tests.broker.helpers import Bench, Peer, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 happened = Event("happened", Any)
 SENDER = {"serviceName": "X", "serviceVersion": "1", "serviceTarget": "t", "instanceId": "evil"}
 EVENT: dict[str, Any] = {

@@ -14,10 +14,12 @@ from purista_fast.bridges.mqtt import outflow
 from purista_fast.bridges.mqtt.connect import Connect
 from purista_fast.bridges.mqtt.link import Link, LinkLost, Refused
 from purista_fast.bridges.mqtt.sockets import QuickSocket
+from purista_fast.bridges.mqtt.transports import make_transport
+from purista_fast.config import load
 from tests.broker.helpers import until
 from tests.patience import patient
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 CONNACK = bytes.fromhex("20 03 00 00 00")
 PINGREQ, PINGRESP = b"\xc0\x00", b"\xd0\x00"
 
@@ -79,7 +81,7 @@ async def connected(
     sock, broker = ends
     arrived: list[Publish] = []
     connect = Connect(
-        "node",
+        client_id="node",
         clean_start=True,
         session_expiry=0,
         receive_maximum=10,
@@ -87,7 +89,14 @@ async def connected(
         max_payload_size=1000,
         keep_alive=keep_alive,
     )
-    link = Link(sock, connect, None, None, lambda _link, publish: arrived.append(publish))
+    link = Link(
+        sock,
+        make_transport(load().bridge.transport),
+        connect,
+        None,
+        None,
+        lambda _link, publish: arrived.append(publish),
+    )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(link.run)
         assert (await broker.take())[0] == 0x10

@@ -13,7 +13,7 @@ from tests.broker.helpers import Bench, until
 from tests.mosquitto import Certificates, Mosquitto, free_port
 from tests.patience import patient
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 happened = Event("happened", int)
 
 

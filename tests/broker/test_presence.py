@@ -14,7 +14,7 @@ from purista_fast.cli.commands import main
 from tests.broker.helpers import Bench, cable, until
 from tests.mosquitto import Mosquitto, free_port
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 
 
 def make_service(name: str, version: str = "1") -> Service:

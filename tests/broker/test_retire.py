@@ -16,7 +16,7 @@ from purista_fast import App, BridgeError, Context, Event, Service
 from purista_fast.policy import Retry
 from tests.broker.helpers import Bench, cable, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 happened = Event("happened", int)
 followed = Event("followed", int)
 

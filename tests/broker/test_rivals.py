@@ -13,7 +13,7 @@ from purista_fast.bridges.mqtt import rivals
 from tests.broker.helpers import Bench, cable, until
 from tests.patience import patient
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 happened = Event("happened", int)
 
 

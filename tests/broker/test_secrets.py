@@ -23,7 +23,7 @@ from purista_fast.config import load
 from tests.broker.helpers import Bench, cable, until
 from tests.mosquitto import Certificates, free_port
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 SECRET = "hush-Sw0rdfish"
 """What must be nowhere."""
 

@@ -16,7 +16,7 @@ from tests.broker.helpers import Bench, cable, until
 from tests.mosquitto import Certificates
 from tests.patience import patient
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("transport")]
 SECRET = "t0ken-of-the-test"
 
 

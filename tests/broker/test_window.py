@@ -8,8 +8,8 @@ import pytest
 
 from purista_fast import UnhandledError
 from purista_fast._core import Address, Message
+from purista_fast.bridges.mqtt.expiry import event_expiry, whole_seconds
 from purista_fast.bridges.mqtt.link import LinkLost
-from purista_fast.bridges.mqtt.properties import event_expiry, whole_seconds
 from purista_fast.bridges.mqtt.publisher import Outgoing, Publisher
 from tests.broker.helpers import until
 

@@ -28,7 +28,7 @@ class Mqtt:
     """``mqtt://``, with every command through the broker."""
 
     @pytest.fixture
-    def harness(self, tmp_path: Path, mqtt_broker: Mosquitto) -> Harness:
+    def harness(self, tmp_path: Path, mqtt_broker: Mosquitto, transport: str) -> Harness:
         return mqtt_harness(mqtt_broker, tmp_path)
 
 
@@ -36,7 +36,7 @@ class Mqtts:
     """``mqtts://``, with every command through the broker."""
 
     @pytest.fixture
-    def harness(self, tmp_path: Path, mqtts_broker: Mosquitto) -> Harness:
+    def harness(self, tmp_path: Path, mqtts_broker: Mosquitto, transport: str) -> Harness:
         return mqtt_harness(mqtts_broker, tmp_path)
 
 
@@ -59,5 +59,5 @@ class MqttNarrow:
     """``mqtt://`` at receive maximum 1, here and at the broker."""
 
     @pytest.fixture
-    def harness(self, tmp_path: Path, narrow_broker: Mosquitto) -> Harness:
+    def harness(self, tmp_path: Path, narrow_broker: Mosquitto, transport: str) -> Harness:
         return mqtt_harness(narrow_broker, tmp_path, receive_maximum=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,6 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(patient(3600 if IS_LONG else 120)))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each case with both transports; in the short suite, where that would take too long, every other one with each."""
+    kinds = ["paho", "native"]
+    if not IS_LONG:
+        kinds = [kinds[zlib.crc32(metafunc.definition.nodeid.encode()) % 2]]
+    metafunc.parametrize("transport", kinds, indirect=True)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     rows = config.stash[_TABLE]
     if rows.rows:
@@ -39,6 +48,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if target := os.environ.get("FAULTS_TABLE"):
         failed = [report.nodeid for report in terminalreporter.stats.get("failed", [])]
         Path(target).write_text(json.dumps({"rows": rows.dump(), "failed": failed}, indent=1) + "\n")
+
+
+@pytest.fixture(autouse=True)
+def _transport(transport: str) -> None:
+    """Every case has one."""
 
 
 @pytest.fixture

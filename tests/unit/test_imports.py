@@ -18,7 +18,10 @@ def run(code: str) -> str:
 
 
 def test_the_bridge_brings_what_it_needs() -> None:
-    modules = set(run("import sys, purista_fast.bridges.mqtt; print(*sys.modules)").split())
+    bridge = "import sys, purista_fast.bridges.mqtt, purista_fast.bridges.mqtt.transports"
+    modules = set(run(f"{bridge}.native; print(*sys.modules)").split())
+    assert not [name for name in modules if name.startswith("paho")]
+    modules = set(run(f"{bridge}.paho; print(*sys.modules)").split())
     assert "paho.mqtt.client" in modules
     assert not UNWANTED & modules
     assert "urllib.request" not in modules
@@ -34,13 +37,13 @@ def test_the_bridge_brings_what_it_needs() -> None:
     ],
 )
 def test_urllib_request_is_there_for_others(use: str) -> None:
-    assert run(f"import purista_fast.bridges.mqtt\n{use}") == "urllib.request"
+    assert run(f"import purista_fast.bridges.mqtt.transports.paho\n{use}") == "urllib.request"
 
 
 def test_what_is_imported_already_stays() -> None:
     before = "import sys, urllib.request; before = urllib.request"
     after = "print(before is urllib.request is sys.modules['urllib.request'])"
-    assert run(f"{before}\nimport purista_fast.bridges.mqtt\n{after}") == "True"
+    assert run(f"{before}\nimport purista_fast.bridges.mqtt.transports.paho\n{after}") == "True"
 
 
 def test_paho_finds_proxies_as_ever() -> None:
@@ -48,7 +51,7 @@ def test_paho_finds_proxies_as_ever() -> None:
 import os, sys, types
 sys.modules["socks"] = types.SimpleNamespace(HTTP=3, SOCKS4=1, SOCKS5=2)
 os.environ["mqtt_proxy"] = "socks://proxy:1080"
-import purista_fast.bridges.mqtt
+import purista_fast.bridges.mqtt.transports.paho
 import paho.mqtt.client as paho
 client = paho.Client(paho.CallbackAPIVersion.VERSION2)
 client._host = "broker"
@@ -61,10 +64,10 @@ def test_another_thread_that_imports_meanwhile_gets_the_real_one() -> None:
     code = """
 import importlib, sys
 real = importlib.import_module
-from purista_fast.bridges.mqtt import proxies
+from purista_fast.bridges.mqtt.transports import proxies
 for name in [name for name in sys.modules if name.startswith(("paho", "urllib.request", "purista_fast.bridges.mqtt"))]:
     del sys.modules[name]
-sys.modules["purista_fast.bridges.mqtt.proxies"] = proxies
+sys.modules["purista_fast.bridges.mqtt.transports.proxies"] = proxies
 
 def import_module(name):
     if name == "paho.mqtt.client":

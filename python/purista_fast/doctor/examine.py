@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from ..bridges.mqtt.broker import Broker
-from ..bridges.mqtt.properties import whole_seconds
+from ..bridges.mqtt.expiry import whole_seconds
 from ..config import Settings
 from ..errors import BridgeError, ConfigError
 from ..mosquitto import acl, reader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..bridges.mqtt.properties import whole_seconds
+from ..bridges.mqtt.expiry import whole_seconds
 from ..config import BridgeSettings
 from .finding import Finding, broken, ok, warn
 from .wire import Packet

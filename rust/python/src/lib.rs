@@ -8,6 +8,7 @@ mod arrived;
 mod call;
 mod clock;
 mod context;
+mod control;
 mod dispatcher;
 mod driver;
 mod emission;
@@ -42,6 +43,10 @@ mod _core {
     use crate::clock::clock_state;
     #[pymodule_export]
     use crate::context::Context;
+    #[pymodule_export]
+    use crate::control::{
+        pack_connect, pack_disconnect, pack_subscribe, pack_unsubscribe, read_control, Connack,
+    };
     #[pymodule_export]
     use crate::dispatcher::Dispatcher;
     #[pymodule_export]

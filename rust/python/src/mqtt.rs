@@ -133,8 +133,8 @@ impl PacketReader {
         py: Python<'py>,
         frame: Frame<'_>,
     ) -> PyResult<Result<Bound<'py, PyAny>, Malformed>> {
-        Ok(match frame.header & 0xF0 {
-            0x30 => match mqtt::Publish::read(frame.header, frame.body, self.limits) {
+        Ok(match frame.header {
+            0x30..=0x3F => match mqtt::Publish::read(frame.header, frame.body, self.limits) {
                 Ok(publish) => Ok(Bound::new(py, Publish::new(py, &publish)?)?.into_any()),
                 Err(error) => Err(error),
             },

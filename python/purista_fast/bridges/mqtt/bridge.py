@@ -23,12 +23,12 @@ from .broker import Broker
 from .calls import Calls
 from .control import Control
 from .emission import Event
+from .expiry import event_expiry
 from .intake import Intake
 from .lanes import Item, label_of
 from .left_behind import warn_of_left_behind
 from .link import Refused
 from .local import Local
-from .properties import event_expiry
 from .publisher import Outgoing, Publisher
 from .retire import Retired, Retirement
 from .rivals import Rivals

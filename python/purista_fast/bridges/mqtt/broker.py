@@ -30,6 +30,8 @@ class Broker:
     _password: str | None = field(default=None, repr=False)
     _password_file: str | None = None
     _token: Token | None = field(default=None, repr=False)
+    transport: str = "paho"
+    """``bridge.transport``."""
 
     @classmethod
     def of(cls, settings: BridgeSettings, token: Token | None = None) -> Broker:
@@ -53,7 +55,7 @@ class Broker:
         tls = _context(settings) if url.scheme == "mqtts" else None
         if tls is None:
             _check_plain(settings, shown, host)
-        return cls(host, port, tls, username, password, settings.password_file, token)
+        return cls(host, port, tls, username, password, settings.password_file, token, settings.transport)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

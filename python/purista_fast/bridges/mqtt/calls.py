@@ -12,7 +12,7 @@ from ...errors import ServiceError, StatusCode, UnhandledError
 from ..base import Request
 from ..deadline import timed_out
 from ..messages import command_message, error_of, timeout_message
-from .properties import event_expiry
+from .expiry import event_expiry
 from .publisher import Outgoing, Publisher
 from .signal import Signal
 

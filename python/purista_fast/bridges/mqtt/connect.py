@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-from paho.mqtt.properties import Properties
+from collections.abc import Sequence
 
-from .properties import connect_properties
+import msgspec
 
 __all__ = ("Connect", "Will")
 
 
-class Will:
-    """What the broker publishes when the connection breaks."""
+class Will(msgspec.Struct, frozen=True, kw_only=True):
+    """What the broker publishes when the connection breaks, with QoS 1."""
 
-    def __init__(self, topic: str, payload: bytes, properties: Properties) -> None:
-        self.topic = topic
-        self.payload = payload
-        self.properties = properties
+    topic: str
+    payload: bytes
+    delay: int
+    """How long the broker waits for a reconnect, in seconds."""
+    expiry: int
+    """For how long the message counts, in seconds."""
+    content_type: str
+    user: Sequence[tuple[str, str]]
+    """The user properties."""
 
 
-class Connect:
-    """What a CONNECT says."""
+class Connect(msgspec.Struct, frozen=True, kw_only=True):
+    """What a CONNECT says; and how large a payload may be."""
 
-    def __init__(
-        self,
-        client_id: str,
-        *,
-        clean_start: bool,
-        session_expiry: int,
-        receive_maximum: int,
-        max_packet_size: int,
-        max_payload_size: int,
-        keep_alive: int,
-        will: Will | None = None,
-    ) -> None:
-        self.client_id = client_id
-        self.clean_start = clean_start
-        self.keep_alive = keep_alive
-        self.max_packet_size = max_packet_size
-        self.max_payload_size = max_payload_size
-        self.will = will
-        self.properties = connect_properties(
-            session_expiry=session_expiry, receive_maximum=receive_maximum, max_packet_size=max_packet_size
-        )
+    client_id: str
+    clean_start: bool
+    session_expiry: int
+    """In seconds."""
+    receive_maximum: int
+    max_packet_size: int
+    """In bytes."""
+    max_payload_size: int
+    """In bytes; checked by us, no broker is told."""
+    keep_alive: int
+    """In seconds."""
+    will: Will | None = None

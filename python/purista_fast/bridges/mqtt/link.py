@@ -1,4 +1,4 @@
-"""One connection to the broker: PUBLISH and PUBACK handled here, the rest by paho, all driven from the event loop."""
+"""One connection to the broker, driven from the event loop; a transport makes and reads its packets."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from struct import Struct
-from typing import Any
 
 import anyio
 import anyio.lowlevel
-from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from ..._core import PacketReader, Publish, WireError, pack_publish
+from ..._core import Connack, PacketReader, Publish, WireError, pack_publish
 from .connect import Connect
-from .handshake import Handshake
 from .limits import MOST_PROPERTY_BYTES, MOST_USER_PROPERTIES
 from .outflow import Outflow
-from .properties import disconnect_properties, subscribe_properties
+from .reasons import reason as in_words
 from .sockets import QuickSocket, make_source
+from .transports import Transport
 
 __all__ = ("Link", "LinkLost", "Refused")
 
 _BURST = 64
 """How many packets are handled before others have their turn."""
 _NEEDED = {
-    "MaximumQoS": "QoS 1",
-    "WildcardSubscriptionAvailable": "wildcards in subscriptions",
-    "SubscriptionIdentifierAvailable": "subscription identifiers",
-    "SharedSubscriptionAvailable": "shared subscriptions",
+    "maximum_qos": "QoS 1",
+    "wildcard_available": "wildcards in subscriptions",
+    "identifiers_available": "subscription identifiers",
+    "shared_available": "shared subscriptions",
 }
 """What a CONNACK can deny that we cannot do without."""
 _PATIENCE = 2.0
 """How long a DISCONNECT may take to leave, in seconds."""
+_FAILURE = 0x80
+"""Reason codes from here on say that something was not done (MQTT 5, 2.4)."""
+_QOS_1, _NO_LOCAL, _DO_NOT_SEND_RETAINED = 0x01, 0x04, 0x20
+"""Options of a subscription (3.8.3.1)."""
 _PING = b"\xc0\x00"
 _LAST_MID = 65_535
 _pack_puback = Struct("!BBH").pack
@@ -46,8 +47,8 @@ class LinkLost(Exception):  # noqa: N818 - an event more than an error
 class Refused(Exception):  # noqa: N818 - as above
     """The broker refused something, with this reason code."""
 
-    def __init__(self, what: str, code: int, reason: str) -> None:
-        super().__init__(f"{what}: {reason} (0x{code:02X})")
+    def __init__(self, what: str, code: int, reason: str = "") -> None:
+        super().__init__(f"{what}: {reason or in_words(code)} (0x{code:02X})")
         self.code = code
 
 
@@ -58,7 +59,7 @@ class _Reply:
 
     def __init__(self) -> None:
         self.event = anyio.Event()
-        self.codes: list[ReasonCode] | None = None
+        self.codes: bytes | None = None
 
 
 class Link:
@@ -72,6 +73,7 @@ class Link:
     def __init__(
         self,
         sock: QuickSocket,
+        transport: Transport,
         connect: Connect,
         username: str | None,
         password: str | None,
@@ -110,7 +112,7 @@ class Link:
         self._published: set[int] = set()
         """The packet ids of what is not acknowledged."""
         self._last_mid = 0
-        self._own_keep_alive = connect.keep_alive
+        self._keep_alive_seconds = connect.keep_alive
         self._received_at = self._pinged_at = time.monotonic()
         self._reader = PacketReader(
             max_packet=connect.max_packet_size,
@@ -119,14 +121,9 @@ class Link:
             max_user_properties=MOST_USER_PROPERTIES,
         )
         self._outflow = Outflow(sock, self._lose)
-        callbacks: dict[str, Callable[..., None]] = {
-            "on_connect": self._connected,
-            "on_disconnect": self._disconnected,
-            "on_subscribe": self._replied,
-            "on_unsubscribe": self._replied,
-        }
+        self._transport = transport
         try:
-            self._client = Handshake(connect, username, password, self._outflow.put, self._next_mid, callbacks)
+            self._outflow.put(transport.connect(connect, username, password))
         except BaseException:
             self._outflow.close()
             raise
@@ -191,11 +188,10 @@ class Link:
         :raises Refused: if it refuses one.
         :raises LinkLost: if the connection ends.
         """
-        options = SubscribeOptions(qos=1, noLocal=but_own, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        options = _QOS_1 | _DO_NOT_SEND_RETAINED | (_NO_LOCAL if but_own else 0)
         sent = []
         for text, identifier in filters:
-            _, mid = self._client.subscribe([(text, options)], properties=subscribe_properties(identifier))
-            sent.append((text, self._expect(mid)))
+            sent.append((text, self._subscribe(text, identifier, options)))
         for text, reply in sent:
             await self._await(reply, f"the subscription to {text!r}")
 
@@ -207,8 +203,8 @@ class Link:
         """
         sent = []
         for text in filters:
-            _, mid = self._client.unsubscribe(text)
-            sent.append((text, self._expect(mid)))
+            mid = self._next_mid()
+            sent.append((text, self._expect(mid, self._transport.unsubscribe(mid, text))))
         for text, reply in sent:
             await self._await(reply, f"the end of the subscription to {text!r}")
 
@@ -220,17 +216,14 @@ class Link:
         :raises Refused: if it refuses.
         :raises LinkLost: if the connection ends.
         """
-        options = SubscribeOptions(qos=0, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
-        _, mid = self._client.subscribe([(topic, options)])
-        reply = self._expect(mid)
-        await self._await(reply, f"the subscription to {topic!r}")
+        await self._await(self._subscribe(topic, None, 0), f"the subscription to {topic!r}")
         await self.unsubscribe([topic])
 
     async def disconnect(self, session_expiry: int) -> None:
         """Says good-bye, so that the broker publishes no will, and closes."""
         if self.is_up:
             self._is_leaving = True
-            self._client.disconnect(properties=disconnect_properties(session_expiry))
+            self._outflow.put(self._transport.disconnect(session_expiry))
             with anyio.move_on_after(_PATIENCE):
                 await self._outflow.emptied()
         self.close("closed by this side")
@@ -243,34 +236,41 @@ class Link:
             anyio.notify_closing(self._socket.raw)
         self._socket.close()
 
-    # --- paho's callbacks
+    # --- what comes rarely
 
-    def _connected(self, _client: object, _data: object, flags: Any, code: ReasonCode, properties: object) -> None:
-        if code.is_failure:
-            self._refusal = Refused("the connection", code.value, str(code))
-        lacking = [what for name, what in _NEEDED.items() if getattr(properties, name, 1) == 0]
+    def _take(self, packet: bytes) -> None:
+        try:
+            event = self._transport.read(packet)
+        except WireError as error:
+            self._lose(f"what came was not understood: {error}")
+            return
+        if isinstance(event, Connack):
+            self._connected(event)
+        elif isinstance(event, tuple):
+            mid, codes = event
+            reply = self._replies.pop(mid, None)
+            if reply is not None:
+                reply.codes = codes
+                reply.event.set()
+        elif event is not None:
+            self.code = event
+            self._lose(f"the broker closed it: {in_words(event)}")
+
+    def _connected(self, said: Connack) -> None:
+        if said.code >= _FAILURE:
+            self._refusal = Refused("the connection", said.code)
+        lacking = [what for name, what in _NEEDED.items() if not getattr(said, name)]
         if lacking:
             self._refusal = Refused(f"the broker lacks {', '.join(lacking)}", 0x83, "of no use to this bridge")
         self.is_accepted = self._refusal is None
-        self.session_present = flags.session_present
-        self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
-        self.maximum_packet_size = getattr(properties, "MaximumPacketSize", self.maximum_packet_size)
-        self.can_retain = getattr(properties, "RetainAvailable", 1) != 0
+        self.session_present = said.session_present
+        self.receive_maximum = said.receive_maximum
+        if said.maximum_packet_size is not None:
+            self.maximum_packet_size = said.maximum_packet_size
+        self.can_retain = said.retain_available
+        if said.server_keep_alive:  # one that says 0 wants no signs of life; we want some of it nevertheless
+            self._keep_alive_seconds = said.server_keep_alive
         self._connack.set()
-
-    def _disconnected(self, _client: object, _data: object, flags: Any, code: ReasonCode, _properties: object) -> None:
-        if self._is_leaving:
-            return  # the DISCONNECT is on its way, and then the connection is closed
-        by_broker = flags.is_disconnect_packet_from_server
-        self.code = code.value if by_broker else 0
-        # The socket is not paho's: if the broker has not said good-bye, paho did not understand it.
-        self._lose(f"the broker closed it: {code}" if by_broker else "what came was not understood")
-
-    def _replied(self, _client: object, _data: object, mid: int, codes: list[ReasonCode], _properties: object) -> None:
-        reply = self._replies.pop(mid, None)
-        if reply is not None:
-            reply.codes = codes
-            reply.event.set()
 
     # --- the loop
 
@@ -313,14 +313,13 @@ class Link:
                     self._published.discard(mid)
                     self.on_acknowledged(mid, code)
             elif isinstance(packet, bytes):
-                self._client.take(packet)
+                self._take(packet)
             else:
                 self._lose(f"what came was not understood: {packet}")
 
     async def _keep_alive(self) -> None:
         await self._connack.wait()
-        # A broker that says 0 wants no signs of life; we want some of it nevertheless.
-        keep_alive = self._client.keepalive or self._own_keep_alive
+        keep_alive = self._keep_alive_seconds
         while self.is_up:
             await anyio.sleep(min(keep_alive / 4, 5))
             now = self.checked_at = time.monotonic()
@@ -365,9 +364,14 @@ class Link:
         self._replies.clear()
         self._source.close()
 
-    def _expect(self, mid: int | None) -> _Reply:
-        if mid is None or not self.is_up:
+    def _subscribe(self, text: str, identifier: int | None, options: int) -> _Reply:
+        mid = self._next_mid()
+        return self._expect(mid, self._transport.subscribe(mid, text, identifier, options))
+
+    def _expect(self, mid: int, packet: bytes) -> _Reply:
+        if not self.is_up:
             raise LinkLost(self.reason)
+        self._outflow.put(packet)
         reply = self._replies[mid] = _Reply()
         return reply
 
@@ -376,5 +380,5 @@ class Link:
         if reply.codes is None:
             raise LinkLost(self.reason)
         for code in reply.codes:
-            if code.is_failure:
-                raise Refused(what, code.value, str(code))
+            if code >= _FAILURE:
+                raise Refused(what, code)

@@ -13,7 +13,7 @@ from ...storage import outbox as table
 from ...storage.clock import Moment
 from ...storage.database import Database, StorageError
 from .away import Urgency
-from .properties import whole_seconds
+from .expiry import whole_seconds
 from .room import Room
 
 if TYPE_CHECKING:

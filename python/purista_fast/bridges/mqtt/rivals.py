@@ -24,6 +24,7 @@ from .connect import Connect
 from .link import Link, LinkLost, Refused
 from .sockets import open_socket
 from .token import TokenFailed
+from .transports import make_transport
 
 __all__ = ("Rivals",)
 
@@ -118,7 +119,7 @@ class Rivals:
                 found.set()
 
         connect = Connect(
-            f"{self._instance_id}_p{new_id()[:8]}",
+            client_id=f"{self._instance_id}_p{new_id()[:8]}",
             clean_start=True,
             session_expiry=0,
             receive_maximum=16,
@@ -129,7 +130,8 @@ class Rivals:
         password = await self._broker.secret(self._timeout)
         sock = await open_socket(self._broker, self._timeout)
         try:
-            link = Link(sock, connect, self._broker.username, password, arrived)
+            transport = make_transport(self._broker.transport)
+            link = Link(sock, transport, connect, self._broker.username, password, arrived)
         except BaseException:
             sock.close()
             raise

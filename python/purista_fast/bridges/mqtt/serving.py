@@ -17,10 +17,10 @@ from ..base import Endpoint, Request
 from ..messages import logger, response_message
 from ..routes import names
 from .emission import Event
+from .expiry import event_expiry
 from .intake import Intake, topic_of
 from .limits import MOST_KEY
 from .outbox import Outbox
-from .properties import event_expiry
 from .publisher import Outgoing, Publisher
 
 __all__ = ("Serving",)

@@ -17,6 +17,7 @@ from .connect import Connect
 from .link import Link, LinkLost, Refused
 from .sockets import open_socket
 from .token import TokenFailed
+from .transports import make_transport
 
 __all__ = ("Session",)
 
@@ -184,7 +185,11 @@ class Session:
         password = await self._broker.secret(timeout)
         sock = await open_socket(self._broker, max(0.1, end - anyio.current_time()))
         try:
-            return Link(sock, self._connect, self._broker.username, password, self._on_message)
+            transport = make_transport(self._broker.transport)
+            return Link(sock, transport, self._connect, self._broker.username, password, self._on_message)
+        except ValueError as error:
+            sock.close()
+            raise ConfigError(f"bridge.username or the password cannot be sent: {error}") from None
         except BaseException:
             sock.close()
             raise

@@ -14,8 +14,8 @@ from .broker import Broker
 from .connect import Connect
 from .control import Control
 from .events import Events
+from .expiry import whole_seconds
 from .link import Link
-from .properties import whole_seconds
 from .rivals import Rivals
 from .session import Session
 from .will import make_will
@@ -93,7 +93,7 @@ class Sessions:
         has_events = was_subscribed or is_subscribed
         will = make_will(self._instance_id, services, settings) if services else None
         volatile = connect(
-            f"{self._instance_id}_c",
+            client_id=f"{self._instance_id}_c",
             clean_start=True,
             session_expiry=0,
             receive_maximum=65_535,
@@ -103,7 +103,7 @@ class Sessions:
         await self._open("control", volatile, control.up, control.arrived, tasks)
         if events is not None and has_events:
             durable = connect(
-                self._instance_id,
+                client_id=self._instance_id,
                 clean_start=False,
                 session_expiry=whole_seconds(settings.session_expiry),
                 receive_maximum=settings.receive_maximum,

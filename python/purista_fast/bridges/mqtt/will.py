@@ -9,7 +9,7 @@ import msgspec
 from ..._core import Address, Message, encode
 from ...config import BridgeSettings
 from .connect import Will
-from .properties import whole_seconds, will_properties
+from .expiry import whole_seconds
 
 __all__ = ("make_will",)
 
@@ -26,10 +26,11 @@ def make_will(instance_id: str, services: Sequence[tuple[str, str]], settings: B
         sender=Address(name, version, "", instance_id),
         payload=msgspec.json.encode({"services": about}),
     )
-    properties = will_properties(
+    return Will(
+        topic=message.topic(settings.prefix),
+        payload=encode(message),
         delay=_DELAY,
         expiry=whole_seconds(settings.message_expiry),
         content_type=message.content_type,
         user=message.user_properties(),
     )
-    return Will(message.topic(settings.prefix), encode(message), properties)

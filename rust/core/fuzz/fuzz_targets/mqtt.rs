@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use purista_core::mqtt::{first, puback, Limits, Publish};
+use purista_core::mqtt::{first, puback, Control, Limits, Publish};
 
 const LIMITS: Limits = Limits {
     payload: 64,
@@ -18,6 +18,9 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(first(&frame.whole[..frame.whole.len() - 1], 512), Ok(None));
         at += frame.whole.len();
         let _ = puback(frame.body);
+        if let Ok(Control::Suback(mid, codes) | Control::Unsuback(mid, codes)) = Control::read(frame) {
+            assert!(mid > 0 && !codes.is_empty());
+        }
         if let Ok(publish) = Publish::read(frame.header, frame.body, LIMITS) {
             assert!(publish.payload.len() <= LIMITS.payload);
             assert!(publish.identifiers.len() <= LIMITS.properties);

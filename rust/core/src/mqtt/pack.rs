@@ -6,7 +6,7 @@ use super::push_variable;
 use crate::message::{Draft, Head, Text};
 
 /// The longest remaining length (MQTT 5, 1.5.5).
-const LONGEST: usize = 268_435_455;
+pub(super) const LONGEST: usize = 268_435_455;
 
 /// What MQTT does not carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub fn publish_head(
     Ok(out)
 }
 
-fn push_text(out: &mut Vec<u8>, text: &str) -> Result<(), Unsendable> {
+pub(super) fn push_text(out: &mut Vec<u8>, text: &str) -> Result<(), Unsendable> {
     let start = || text.chars().take(60).collect();
     // All that is refused begins with a byte below 0x20, or with one that no ASCII text has.
     if text.bytes().any(|byte| !(0x20..0x7F).contains(&byte)) && text.chars().any(is_refused) {
@@ -97,6 +97,16 @@ fn push_text(out: &mut Vec<u8>, text: &str) -> Result<(), Unsendable> {
     };
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(text.as_bytes());
+    Ok(())
+}
+
+/// Appends binary data with its length in front.
+pub(super) fn push_binary(out: &mut Vec<u8>, data: &[u8], what: &str) -> Result<(), Unsendable> {
+    let Ok(length) = u16::try_from(data.len()) else {
+        return Err(Unsendable::Long(what.to_owned(), data.len()));
+    };
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(data);
     Ok(())
 }
 

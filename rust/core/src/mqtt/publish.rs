@@ -1,10 +1,14 @@
 //! A PUBLISH that arrives, and a PUBACK.
 
-use super::{variable, Malformed};
+use super::properties::{each, set, Value};
+use super::{number, text, variable, Malformed};
 
 const EXPIRY: u8 = 0x02;
 const IDENTIFIER: u8 = 0x0B;
 const USER: u8 = 0x26;
+/// What a PUBLISH may have, and what of it more than once.
+const ALLOWED: u64 = set(&[0x01, EXPIRY, 0x03, 0x08, 0x09, IDENTIFIER, 0x23, USER]);
+const REPEATED: u64 = set(&[IDENTIFIER, USER]);
 
 /// How large the parts of a message may be.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +80,9 @@ impl<'a> Publish<'a> {
         let mut mid = 0;
         if qos == 1 {
             (mid, rest) = number(rest)?;
+            if mid == 0 {
+                return Err(Malformed::PacketId); // 2.2.1
+            }
         }
         let (length, rest) = variable(rest)?.ok_or(Malformed::Short)?;
         let properties = rest.get(..length).ok_or(Malformed::Short)?;
@@ -105,53 +112,40 @@ impl<'a> Publish<'a> {
         Ok(found)
     }
 
-    /// Takes what we need of the properties (MQTT 5, 3.3.2.3), and skips the rest.
-    fn read_properties(
-        &mut self,
-        mut rest: &[u8],
-        user_properties: usize,
-    ) -> Result<Option<Refusal>, Malformed> {
+    /// Takes what we need of the properties (MQTT 5, 3.3.2.3), and skips the rest: the envelope has it.
+    fn read_properties(&mut self, properties: &[u8], most: usize) -> Result<Option<Refusal>, Malformed> {
         let mut users = 0;
-        let mut seen = 0_u64;
-        while let Some((&kind, after)) = rest.split_first() {
-            if !matches!(kind, IDENTIFIER | USER) {
-                let bit = 1_u64
-                    .checked_shl(u32::from(kind))
-                    .ok_or(Malformed::Property(kind))?;
-                if seen & bit != 0 {
-                    return Err(Malformed::Property(kind));
-                }
-                seen |= bit;
-            }
-            rest = match kind {
-                // Payload format.
-                0x01 => after.get(1..).ok_or(Malformed::Short)?,
-                EXPIRY => {
-                    let (seconds, rest) = after.split_first_chunk::<4>().ok_or(Malformed::Short)?;
-                    self.expiry = Some(u32::from_be_bytes(*seconds));
-                    rest
-                }
-                // Content type, response topic, correlation data: the envelope has what we need of them.
-                0x03 | 0x08 | 0x09 => text(after)?.1,
-                IDENTIFIER => {
-                    let (identifier, rest) = variable(after)?.ok_or(Malformed::Short)?;
-                    self.identifiers
-                        .push(u32::try_from(identifier).unwrap_or_default()); // 28 bits at most
-                    rest
-                }
-                // Topic alias.
-                0x23 => number(after)?.1,
-                USER => {
+        let read = each(properties, ALLOWED, REPEATED, |kind, value| {
+            match (kind, value) {
+                (EXPIRY, Value::Number(seconds)) => self.expiry = Some(seconds),
+                (IDENTIFIER, Value::Number(identifier)) => self.identifiers.push(identifier),
+                (_, Value::Pair) => {
                     users += 1;
-                    if users > user_properties {
-                        return Ok(Some(Refusal::UserProperties));
+                    if users > most {
+                        return Err(End::Refused(Refusal::UserProperties));
                     }
-                    text(text(after)?.1)?.1
                 }
-                _ => return Err(Malformed::Property(kind)),
-            };
+                _ => {}
+            }
+            Ok(())
+        });
+        match read {
+            Ok(()) => Ok(None),
+            Err(End::Refused(refusal)) => Ok(Some(refusal)),
+            Err(End::Malformed(error)) => Err(error),
         }
-        Ok(None)
+    }
+}
+
+/// What ends the reading of properties.
+enum End {
+    Refused(Refusal),
+    Malformed(Malformed),
+}
+
+impl From<Malformed> for End {
+    fn from(error: Malformed) -> Self {
+        Self::Malformed(error)
     }
 }
 
@@ -162,15 +156,4 @@ impl<'a> Publish<'a> {
 pub fn puback(body: &[u8]) -> Result<(u16, u8), Malformed> {
     let (mid, rest) = number(body)?;
     Ok((mid, rest.first().copied().unwrap_or_default()))
-}
-
-fn number(data: &[u8]) -> Result<(u16, &[u8]), Malformed> {
-    let (number, rest) = data.split_first_chunk::<2>().ok_or(Malformed::Short)?;
-    Ok((u16::from_be_bytes(*number), rest))
-}
-
-/// A text or binary data, with its length in front, and what follows.
-fn text(data: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
-    let (length, rest) = number(data)?;
-    rest.split_at_checked(usize::from(length)).ok_or(Malformed::Short)
 }
