@@ -160,7 +160,12 @@ def test_systemd_is_told_once_all_are_ready(start: Start, tmp_path: Path) -> Non
         longer = 'if number == "1":\n    longer = "EXTEND_TIMEOUT_USEC=7"\n'
         process = start(longer + READY + FOR_EVER, 2, NOTIFY_SOCKET=str(tmp_path / "notify"))
         assert systemd.recv(1000) == b"STATUS=1 of 2 workers are ready"
-        assert systemd.recv(1000) == b"READY=1\nSTATUS=2 workers are ready"
+        assert systemd.recv(1000) == b"STATUS=2 of 2 workers are ready"
+        assert systemd.recv(1000) == b"READY=1"
+        number = int(read_until(process.stderr, "worker 2 is started as process").split()[-1])
+        os.kill(number, signal.SIGKILL)
+        assert systemd.recv(1000) == b"STATUS=1 of 2 workers are ready"
+        assert systemd.recv(1000) == b"STATUS=2 of 2 workers are ready"
         process.send_signal(signal.SIGTERM)
         assert systemd.recv(1000) == b"STOPPING=1"
         assert systemd.recv(1000) == b"EXTEND_TIMEOUT_USEC=7"
@@ -176,8 +181,7 @@ def test_a_worker_that_hangs_is_killed_and_systemd_hears_of_the_rest(start: Star
         log = read_until(process.stderr, "it is started again")
         assert "worker 1 has not been alive for 0.3 s: it is killed" in log
         assert "worker 1 was ended by SIGABRT" in log
-        heard = [systemd.recv(1000) for _ in range(3)]
-        assert b"WATCHDOG=1" in heard
+        assert b"WATCHDOG=1" in [systemd.recv(1000) for _ in range(4)]
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
 

@@ -73,8 +73,8 @@ class Supervisor:
         usec = environment.get("WATCHDOG_USEC", "") if mine else ""
         self._watchdog = int(usec) / 1e6 if usec.isdecimal() and int(usec) else None
         self._told = float("-inf")
-        self._signals = 0
-        """How often it was told to stop."""
+        self._signals = self._obeyed = 0
+        """How often it was told to stop, and how many of these it has obeyed."""
         self._is_stopping = self._was_ready = False
         self._code = 0
 
@@ -169,13 +169,12 @@ class Supervisor:
             for other in self.workers:
                 if other is not worker and not other.pid and other.due is None:
                     other.due = time.monotonic()
-        ready = sum(other.ready is not None for other in self.workers)
-        if ready < len(self.workers):
-            self._tell(f"STATUS={ready} of {len(self.workers)} workers are ready")
-            return
-        self._log("INFO", f"all workers are ready: {len(self.workers)}")
-        self._tell(f"READY=1\nSTATUS={len(self.workers)} workers are ready")
-        self._was_ready = True
+        self._tell_how_many()
+        if all(other.ready is not None for other in self.workers):
+            self._log("INFO", f"all workers are ready: {len(self.workers)}")
+            if not self._was_ready:
+                self._tell("READY=1")
+            self._was_ready = True
 
     def _bury(self) -> None:
         """Takes note of those that have ended; of the children of others as well, where it is the first process."""
@@ -202,6 +201,7 @@ class Supervisor:
             return
         if lasted:
             worker.failures = 0
+        self._tell_how_many()
         self._failed(worker, _how(code), code if code > 0 else 1)
 
     def _failed(self, worker: Worker, how: str, code: int) -> None:
@@ -230,14 +230,14 @@ class Supervisor:
 
     def _obey(self) -> None:
         """Passes on what it was told: to finish, and when told again, to end at once."""
-        count, self._signals = self._signals, 0
-        if count and not self._is_stopping:
-            count -= 1
-            self._log("INFO", f"{self._last_signal.name}: stopping")
-            self._stop(signal.SIGTERM)
-        if count:
-            self._log("WARNING", f"{self._last_signal.name} once more: the workers are killed")
-            self._stop(signal.SIGKILL)
+        while self._obeyed < self._signals:  # another one may come meanwhile
+            self._obeyed += 1
+            if self._obeyed > 1:
+                self._log("WARNING", f"{self._last_signal.name} once more: the workers are killed")
+                self._stop(signal.SIGKILL)
+            elif not self._is_stopping:
+                self._log("INFO", f"{self._last_signal.name}: stopping")
+                self._stop(signal.SIGTERM)
 
     def _stop(self, number: signal.Signals) -> None:
         if not self._is_stopping:
@@ -272,6 +272,10 @@ class Supervisor:
         return max(0.0, (min(due) - time.monotonic()) * 1000 + 1) if due else None
 
     # --- what it says
+
+    def _tell_how_many(self) -> None:
+        ready = sum(worker.ready is not None for worker in self.workers)
+        self._tell(f"STATUS={ready} of {len(self.workers)} workers are ready")
 
     def _tell(self, text: str) -> None:
         """Tells systemd, where that has started this process."""
