@@ -1,14 +1,13 @@
 """``purista-fast run --workers``: real processes on a real broker."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ import pytest
 
 from purista_fast import Event, connect, remote
 from tests.broker.configured import configured
-from tests.broker.helpers import Bench, until
+from tests.broker.helpers import PATIENCE, Bench, until
+from tests.broker.runs import Run
 
 pytestmark = pytest.mark.anyio
 WORK = """
@@ -47,6 +47,7 @@ async def job(ctx: Context, payload: int) -> None:
     say("begun", payload)
     await anyio.sleep(0.02)
     say("job", ctx.instance_id, payload)
+    await ctx.emit("done", payload)
 
 @work.subscription(Event("block", int))
 async def block(ctx: Context, payload: int) -> None:
@@ -76,65 +77,6 @@ slow = Event("slow", int)
 async def who(ctx: Any) -> str: ...
 
 
-class Run:
-    """``purista-fast run`` as a process, with what it prints and logs."""
-
-    def __init__(self, folder: Path, words: list[str], environment: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "purista_fast.cli", *words],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.printed: list[str] = []
-        self.logged: list[str] = []
-        self._threads = [
-            threading.Thread(target=lines.extend, args=(stream,), daemon=True)
-            for lines, stream in ((self.printed, self.process.stdout), (self.logged, self.process.stderr))
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    @property
-    def log(self) -> str:
-        return "".join(self.logged)
-
-    def workers(self) -> dict[int, int]:
-        """The process of each worker, as the supervisor tells them."""
-        return {
-            int(number): int(pid) for number, pid in re.findall(r"worker (\d+) is started as process (\d+)", self.log)
-        }
-
-    def of(self, kind: str) -> list[list[str]]:
-        """What the lines of a kind say that were printed."""
-        return [line.split()[1:] for line in list(self.printed) if line.startswith(f"{kind} ")]
-
-    async def ended(self) -> int:
-        """Its exit code, once all of it has ended."""
-        code = await anyio.to_thread.run_sync(self.process.wait, 20)
-        for thread in self._threads:
-            await anyio.to_thread.run_sync(thread.join, 20)  # the pipes close with the last worker
-            assert not thread.is_alive()
-        self.close()
-        return code
-
-    def close(self) -> None:
-        """Ends all that is left of it."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-            for pid in self.workers().values():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        for thread, stream in zip(self._threads, (self.process.stdout, self.process.stderr), strict=True):
-            thread.join()
-            assert stream is not None
-            stream.close()
-
-
 @pytest.fixture
 def run(bench: Bench, tmp_path: Path) -> Iterator[Callable[..., Run]]:
     (tmp_path / "work.py").write_text(WORK)
@@ -142,7 +84,6 @@ def run(bench: Bench, tmp_path: Path) -> Iterator[Callable[..., Run]]:
     started: list[Run] = []
 
     def start(*words: str, url: str | None = None, **variables: str) -> Run:
-
         own = {
             "PURISTA_BRIDGE__PREFIX": bench.prefix,
             "PURISTA_BRIDGE__INSTANCE_ID": bench.prefix,
@@ -194,13 +135,18 @@ async def test_a_worker_that_is_killed_loses_nothing(bench: Bench, run: Callable
     running = run("--workers", "3")
     await ready(running, 3)
     victim = running.workers()[2]
-    async with bench.connect() as client:
+    async with bench.connect() as client, client.listen(Event("done", int), buffer=1000) as follow_ups:
         for number in range(200):
             await client.emit(job, number)
             if number == 100:
                 await until(lambda: any(instance == f"{bench.prefix}_2" for instance, _ in running.of("job")))
                 os.kill(victim, signal.SIGKILL)
         await until(lambda: {int(number) for _, number in running.of("job")} == set(range(200)))
+        # What the handlers emitted has come as well: of each at least one, as the handler runs again otherwise.
+        done: set[int] = set()
+        with anyio.fail_after(PATIENCE):
+            while len(done) < 200:
+                done.add(json.loads((await anext(follow_ups)).payload or b""))
     assert "worker 2 was ended by SIGKILL; it is started again in 0.5 s" in running.log
     await until(lambda: running.log.count("worker 2 purista_fast.app: Work is ready as instance") == 2)
     assert running.workers()[2] != victim

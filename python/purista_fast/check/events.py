@@ -54,7 +54,7 @@ def _event(places: Sequence[Place], place: Place, subscription: Subscription[...
     if name in place.events:
         return
     emitting = [other for other in places if name in other.events]
-    outside = f"declare it by Event({name!r}, …, external=True) if it comes from outside"
+    outside = f"or declare it by Event({name!r}, …, external=True) if it comes from outside"
     if not emitting:
         where = ", ".join(place.name for place in places)
         yield finding(
