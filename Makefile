@@ -27,6 +27,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # What `make faults` and `make bench` are compared with; nothing else needs it.
 PEERS := $(VENV)/peers
+WORKFLOWS := $(VENV)/workflows
+# Where `make image` and `make systemd` make what they run: roots of Debian, an image.
+DEVICE ?= target/device
 BUILT := $(VENV)/.built
 SOURCES := Cargo.toml Cargo.lock pyproject.toml \
 	$(shell find rust -path '*/fuzz' -prune -o -path '*/benches' -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print)
@@ -119,6 +122,24 @@ wheels: $(INSTALLED) rust ## build and check the wheels, the sdist and a wheelho
 	@ARM_KIT="$(KIT)" "$(KIT)/venv/bin/python" -m tools.wheels.wheelhouse dist/wheelhouse
 	@"$(KIT)/venv/bin/python" -m tools.wheels.check dist/*.whl dist/wheelhouse/*.whl
 
+.PHONY: image
+image: $(INSTALLED) ## build the image of the Dockerfile from dist/ without Docker, run its demo, print its sizes
+	$(call need,command -v buildah,buildah,buildah)
+	$(call need,command -v mmdebstrap,mmdebstrap,mmdebstrap)
+	tools/device/image.sh "$(DEVICE)/image" $(BIN)/python
+
+.PHONY: systemd
+systemd: $(INSTALLED) ## have a real systemd run the unit that `purista-fast systemd-unit` writes, from dist/
+	$(call need,command -v systemd-nspawn,systemd-nspawn,systemd-container)
+	$(call need,command -v mmdebstrap,mmdebstrap,mmdebstrap)
+	tools/device/systemd.sh "$(DEVICE)/systemd" $(BIN)/python
+
+.PHONY: workflows
+workflows: $(WORKFLOWS)/.installed ## check the workflows of .github with zizmor, and with actionlint (needs Go)
+	$(WORKFLOWS)/bin/zizmor --offline --quiet .github
+	@command -v go >/dev/null || { echo "Go is missing, which runs actionlint: apt-get install golang-go" >&2; exit 1; }
+	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
 .PHONY: lock
 lock: $(INSTALLED) rust ## resolve requirements/*.txt and Cargo.lock anew
 	$(BIN)/python requirements/lock.py | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/dev.txt \
@@ -136,6 +157,11 @@ lock: $(INSTALLED) rust ## resolve requirements/*.txt and Cargo.lock anew
 	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 	sed -i '1i # Made by `make lock` from pyproject.toml: what `make wheels` builds and checks with, with the hashes of every file.' \
 	  requirements/wheels.txt
+	$(BIN)/python requirements/lock.py workflows | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/workflows.txt \
+	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+	sed -i '1i # Made by `make lock` from pyproject.toml: what `make workflows` checks with, with the hashes of every file.' \
+	  requirements/workflows.txt
 	cargo update
 
 .PHONY: clean
@@ -179,6 +205,11 @@ $(INSTALLED): requirements/dev.txt
 $(PEERS)/.installed: requirements/peers.txt $(INSTALLED)
 	@test -x $(PEERS)/bin/python || $(BIN)/python -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip install --quiet --require-hashes --requirement requirements/peers.txt
+	@touch $@
+
+$(WORKFLOWS)/.installed: requirements/workflows.txt $(INSTALLED)
+	@test -x $(WORKFLOWS)/bin/python || $(BIN)/python -m venv $(WORKFLOWS)
+	@$(WORKFLOWS)/bin/python -m pip install --quiet --require-hashes --requirement requirements/workflows.txt
 	@touch $@
 
 $(BUILT): $(INSTALLED) $(SOURCES) | rust

@@ -172,7 +172,11 @@ class Running:
         """How it is in words, for the service manager, and what is broken for good."""
         where = public_url(self.settings.bridge.url)
         link = f"on {where}" if self.bridge.is_connected else f"without a connection to {where}, trying again"
-        return f"instance {self.bridge.instance_id} {link}", self.bridge.ailment()
+        broken = self.bridge.ailment()
+        if self.uplink is not None:
+            link += f"; uplink {'connected' if self.uplink.cloud.is_connected else 'not connected'}"
+            broken = broken or self.uplink.cloud.ailment()
+        return f"instance {self.bridge.instance_id} {link}", broken
 
     def _longest_stop(self) -> float:
         """How long a stop may take, in seconds: timers, handlers, the news to others and the good-bye to the broker."""

@@ -13,7 +13,7 @@ import msgspec
 from ._core import __version__
 from .config import Settings
 from .errors import ConfigError
-from .urls import scheme
+from .urls import scheme, split
 
 __all__ = ("Plan", "render")
 
@@ -90,7 +90,13 @@ Parts = Iterable[tuple[str, list[str]]]
 def _unit(plan: Plan, settings: Settings) -> Iterator[tuple[str, list[str]]]:
     yield "", [f"Description={_plain(plan.application)} (purista-fast)"]
     if scheme(settings.bridge.url) != "memory":
-        yield "", ["Wants=network-online.target", "After=network-online.target"]
+        if split(settings.bridge.url).hostname in ("localhost", "127.0.0.1", "::1"):
+            yield "The broker of this machine comes first, if it is this one.", ["After=mosquitto.service"]
+        elif settings.bridge.wait_for_broker:
+            yield (
+                "Its start finds no broker without a network; with bridge.wait_for_broker = false it need not wait.",
+                ["Wants=network-online.target", "After=network-online.target"],
+            )
     if plan.start_limit:
         yield "Given up after so many starts.", ["StartLimitIntervalSec=10min", f"StartLimitBurst={plan.start_limit}"]
     else:
@@ -125,7 +131,8 @@ def _environment(plan: Plan, settings: Settings) -> Parts:
     )
     if plan.environment_file is not None:
         yield "", [f"EnvironmentFile={_plain(str(plan.environment_file))}"]
-    secrets = {key: getattr(settings.bridge, key) for key in _SECRETS}
+    sections = {"bridge": settings.bridge, "uplink": settings.uplink}
+    secrets = {f"{name}__{key}": getattr(section, key, None) for name, section in sections.items() for key in _SECRETS}
     named = {key: plan.directory / value for key, value in secrets.items() if value}
     if named:
         yield (
@@ -135,7 +142,7 @@ def _environment(plan: Plan, settings: Settings) -> Parts:
                 for key, file in named.items()
                 for line in (
                     f"LoadCredential={key}:{_plain(str(file))}",
-                    f"Environment=PURISTA_BRIDGE__{key.upper()}=%d/{key}",
+                    f"Environment=PURISTA_{key.upper()}=%d/{key}",
                 )
             ],
         )

@@ -227,6 +227,21 @@ def test_a_broker_that_is_away_is_no_reason(receiver: Receiver, tmp_path: Path) 
     assert receiver.next() == receiver.next() == {"WATCHDOG": "1"}
 
 
+def test_the_uplink_is_told_of(receiver: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "broker").mkdir()
+    broker = Mosquitto(tmp_path / "broker")
+    (tmp_path / "purista.toml").write_text(f'[uplink]\nurl = "{broker.url}"\nevents = ["*"]\n')
+    receiver.start(WATCHDOG_USEC="400000")
+    first = receiver.next()
+    assert first["STATUS"].endswith(" on memory://; uplink not connected")
+    assert first["WATCHDOG"] == "1"
+    broker.start()
+    try:
+        assert receiver.next_with("STATUS")["STATUS"].endswith(" on memory://; uplink connected")
+    finally:
+        broker.stop()
+
+
 def test_a_start_that_fails_is_never_ready(receiver: Receiver) -> None:
     process = receiver.start(
         "--bridge", f"mqtt://localhost:{free_port()}", PURISTA_BRIDGE__CONNECT_TIMEOUT="0.2", WATCHDOG_USEC="200000"

@@ -94,11 +94,18 @@ def test_it_follows_options_and_settings(folder: Path) -> None:
     (folder / "edge.toml").write_text(
         """
         [bridge]
+        username = "house"
         connect_timeout = "60s"
         password_file = "secret/password"
         key_file = "/etc/greenhouse/50%.key"
         [app]
         threads = 100
+        [uplink]
+        url = "mqtts://cloud.example"
+        events = ["*"]
+        instance_id = "house"
+        username = "house"
+        password_file = "cloud"
         [storage]
         state_dir = "/var/lib/green/house"
         [profile.field.bridge]
@@ -111,15 +118,26 @@ def test_it_follows_options_and_settings(folder: Path) -> None:
         f"/opt/house/venv/bin/purista-fast run greenhouse:app --profile field --config {folder}/edge.toml"
     ]
     assert found["Wants"] == found["After"] == ["network-online.target"]
-    assert found["LoadCredential"] == ["password_file:/opt/house/secret/password", "key_file:/etc/greenhouse/50%%.key"]
+    assert found["LoadCredential"] == [
+        "bridge__password_file:/opt/house/secret/password",
+        "bridge__key_file:/etc/greenhouse/50%%.key",
+        "uplink__password_file:/opt/house/cloud",
+    ]
     assert found["Environment"][1:] == [
-        "PURISTA_BRIDGE__PASSWORD_FILE=%d/password_file",
-        "PURISTA_BRIDGE__KEY_FILE=%d/key_file",
+        "PURISTA_BRIDGE__PASSWORD_FILE=%d/bridge__password_file",
+        "PURISTA_BRIDGE__KEY_FILE=%d/bridge__key_file",
+        "PURISTA_UPLINK__PASSWORD_FILE=%d/uplink__password_file",
     ]
     assert found["StateDirectory"] == ["green/house"]
     assert found["TasksMax"] == ["124"]
     assert found["TimeoutStartSec"] == ["180s"]
     assert (found["MemoryMax"], found["WatchdogSec"]) == (["64M"], ["10s"])
+
+
+def test_what_it_waits_for(folder: Path) -> None:
+    assert directives(write(folder, "--bridge", "mqtt://localhost:1884"))["After"] == ["mosquitto.service"]
+    (folder / "purista.toml").write_text("[bridge]\nwait_for_broker = false\n")
+    assert "After" not in directives(write(folder, "--bridge", "mqtts://broker.example"))
 
 
 def test_workers(folder: Path) -> None:
