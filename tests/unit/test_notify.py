@@ -14,7 +14,7 @@ import pytest
 
 from purista_fast import ConfigError
 from purista_fast.notify import Manager
-from tests.mosquitto import Mosquitto, free_port
+from tests.mosquitto import Mosquitto, free_port, mosquitto
 
 WORKS = """
 import os, subprocess, sys, time
@@ -240,6 +240,27 @@ def test_the_uplink_is_told_of(receiver: Receiver, tmp_path: Path) -> None:
         assert receiver.next_with("STATUS")["STATUS"].endswith(" on memory://; uplink connected")
     finally:
         broker.stop()
+
+
+def test_workers_are_watched_by_their_supervisor(receiver: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "broker").mkdir()
+    with mosquitto(tmp_path / "broker") as broker:
+        process = receiver.start("--workers", "2", "--bridge", broker.url, WATCHDOG_USEC="4000000")
+        receiver.next_with("READY")
+        (receiver.folder / "block").touch()
+        assert process.stderr is not None
+        log = ""
+        while "worker 1 was ended by SIGABRT" not in log:
+            log += (line := process.stderr.readline())
+            assert line, log
+        assert "worker 1 has not been alive for 4 s" in log
+        assert "in block" in log
+        while not receiver.next_with("STATUS")["STATUS"].startswith("2 of 2 "):
+            pass
+        process.send_signal(signal.SIGTERM)
+        assert receiver.next_with("STOPPING")["STOPPING"] == "1"
+        process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_a_start_that_fails_is_never_ready(receiver: Receiver) -> None:
