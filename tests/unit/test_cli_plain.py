@@ -49,6 +49,13 @@ def test_a_plain_line_means_what_it_means_to_click(line: str) -> None:
     assert {name: getattr(found, name) for name in params} == params
 
 
+@pytest.mark.parametrize("line", ["a:b", "a:b --bridge memory:// --config edge.toml --workers 3 --verbose"])
+def test_what_a_worker_is_started_with_needs_no_click(line: str) -> None:
+    found = plain.parse(["run", *line.split()])
+    assert found is not None
+    assert plain.parse(found.words()) == found
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -27,12 +27,14 @@ class Line(msgspec.Struct, kw_only=True):
     verbose: bool = False
 
     def words(self) -> list[str]:
-        """The command line that says the same.
+        """The command line that says the same; what needs no saying is left out, for :func:`parse` understands that.
 
         >>> Line(application="greenhouse:app", workers=2, verbose=True).words()
-        ['run', 'greenhouse:app', '--backend', 'asyncio', '--workers', '2', '--verbose']
+        ['run', 'greenhouse:app', '--workers', '2', '--verbose']
         """
-        options = {name: getattr(self, name) for name in ("bridge", "profile", "config", "backend", "workers")}
+        options = {name: getattr(self, name) for name in ("bridge", "profile", "config", "workers")}
+        if self.backend != "asyncio":
+            options["backend"] = self.backend
         given = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
         return ["run", self.application, *given, *(["--verbose"] if self.verbose else [])]
 
