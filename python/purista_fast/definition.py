@@ -13,6 +13,7 @@ import msgspec
 from ._core import snake_case
 from .errors import DefinitionError
 from .policy import DEFAULT_RETRY, Batch, Durability, Keeping, Overflow, Retry
+from .schedules import Cron, Every
 from .schema import Codec, Signature
 
 if TYPE_CHECKING:
@@ -206,8 +207,18 @@ class Subscription(Function, Generic[P, R], kw_only=True, eq=False):
 class Timer(Function, kw_only=True, eq=False):
     """A handler that runs by the clock."""
 
-    interval: float
-    """In seconds."""
+    schedule: Every | Cron
+    """When it runs."""
+
+    def __call__(self, ctx: Context[Any, Any], /) -> Awaitable[Any]:
+        """Runs the handler itself, for tests.
+
+        :raises DefinitionError: with an application's live context: a timer runs when its time comes.
+        """
+        return call_plain(self, ctx, (), {})
+
+    def __repr__(self) -> str:
+        return f"<timer {self.label}>"
 
 
 async def _run_plain(function: Callable[..., Any], ctx: Any, args: Any, kwargs: Any) -> Any:

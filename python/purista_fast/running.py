@@ -13,7 +13,6 @@ from ._core import Address
 from .bridges import EventBridge
 from .client import Client
 from .config import Settings
-from .definition import Timer
 from .presence import Presence
 from .reporter import Reporter
 from .runtime import Runtime
@@ -22,6 +21,7 @@ from .service import Service
 from .shelter import sheltered_tasks
 from .stores import Stores
 from .threads import ThreadPool
+from .timers import Timers
 from .urls import public_url
 
 if TYPE_CHECKING:
@@ -60,11 +60,8 @@ class Running:
         self.runtime = Runtime(bridge, ThreadPool(settings.app.threads), settings.bridge.command_timeout)
         self.uplink = self.runtime.uplink = uplink
         self.reporter = self.runtime.reporter = Reporter(name, bridge, self.runtime, settings)
-        self.timers: list[tuple[Timer, Scope]] = []
+        self.timers = Timers(self.runtime, self.stores, settings)
         self.presence = Presence(bridge, services, settings.bridge.queue_timeout)
-        self._clock = anyio.CancelScope()
-        self._timers_ended: anyio.Event | None = None
-        """Set once no timer runs any more; ``None`` before they have begun."""
 
     @asynccontextmanager
     async def run(self, manager: Manager | None = None) -> AsyncIterator[Client]:
@@ -79,15 +76,14 @@ class Running:
             await self._start(tasks)
             try:
                 await self.presence.start(tasks)
-                self._timers_ended = anyio.Event()
-                tasks.start_soon(self._keep_time, self._timers_ended)
+                self.timers.start(tasks)
                 if manager is not None:
                     # Beside the bridge: if that fails, so do the signs of life.
                     tasks.start_soon(manager.watch, self._look, name="service manager")
                 yield Client(self.runtime, scope)
             except BaseException as error:  # noqa: BLE001 - raised again below, not wrapped in a group
                 failure = error
-            self._clock.cancel()
+            self.timers.cancel()
             with anyio.CancelScope(shield=True):
                 if manager is not None:
                     await manager.stopping(self._longest_stop())
@@ -131,16 +127,6 @@ class Running:
                     await self.stores.close()
         return outcome
 
-    async def _keep_time(self, ended: anyio.Event) -> None:
-        """Runs the timers until the clock is cancelled: before the rest, for what they begin must find all of it."""
-        try:
-            with self._clock:
-                async with anyio.create_task_group() as timers:
-                    for timer, scope in self.timers:
-                        timers.start_soon(_keep_time, self.runtime, timer, scope)
-        finally:
-            ended.set()
-
     def _add_all(self) -> None:
         for service in self.services:
             self._add(service)
@@ -155,7 +141,8 @@ class Running:
         for subscription in service.subscriptions.values():
             self.bridge.listen(self.runtime.consumer(subscription, self._scope(service, subscription)))
         if self.settings.app.worker <= 1:  # of the workers that share the load, one keeps the time
-            self.timers += [(timer, self._scope(service, timer)) for timer in service.timers.values()]
+            for timer in service.timers.values():
+                self.timers.add(timer, self._scope(service, timer))
 
     def _scope(self, service: Service, function: Any) -> Scope:
         return Scope(
@@ -184,10 +171,7 @@ class Running:
         return (1 + bridges) * settings.app.drain_timeout + bridges * (2 * settings.bridge.queue_timeout + _GOOD_BYE)
 
     async def _stop(self) -> None:
-        if self._timers_ended is not None:
-            # A timer whose time had come when it was cancelled runs once more, and must find the bridge.
-            with anyio.move_on_after(self.settings.app.drain_timeout):
-                await self._timers_ended.wait()
+        await self.timers.ended(self.settings.app.drain_timeout)
         await self.presence.drain()
         timeout = self.settings.app.drain_timeout
         left = await self.uplink.drain(timeout) if self.uplink is not None else 0
@@ -201,12 +185,3 @@ class Running:
         await self.bridge.stop()
         if self.uplink is not None:
             await self.uplink.stop()
-
-
-async def _keep_time(runtime: Runtime, timer: Timer, scope: Scope) -> None:
-    due = anyio.current_time() + timer.interval
-    while True:
-        await anyio.sleep_until(due)
-        await runtime.tick(timer, scope)
-        # What came due during the run is left out.
-        due += timer.interval * max(1, -(-(anyio.current_time() - due) // timer.interval))

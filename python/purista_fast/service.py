@@ -12,6 +12,7 @@ from ._core import WireError, subscription_filter
 from .definition import Command, Event, Guard, Subscription, Timer, check_name, durable, names
 from .errors import DefinitionError
 from .policy import DEFAULT_RETRY, Batch, Retry
+from .schedules import Cron, Every, Missed
 from .schema import Signature
 
 if TYPE_CHECKING:
@@ -230,29 +231,87 @@ class Service:
 
     def every(
         self,
-        interval: float,
+        interval: float | Callable[[Any], float],
         /,
         *,
         name: str | None = None,
+        jitter: float = 0.0,
+        missed: Missed = "skip",
         invokes: Collection[Command[..., Any]] | None = None,
         emits: Collection[Event[Any] | str] | None = None,
     ) -> Callable[[Callable[..., Any]], Timer]:
-        """Runs a handler ``(ctx)`` every ``interval`` seconds while the application runs.
+        """Runs a handler ``(ctx)`` every so many seconds while the application runs, by the monotonic clock.
 
-        The first run comes one interval after the start. A run never overlaps the one before: what came due in the
-        meantime is left out. An error is logged, and the next run comes as planned. Of workers that share the load
-        (``purista-fast run --workers``), the first one runs it.
+        The first run comes one interval after the start. A run never overlaps the one before. An error is logged, and
+        the next run comes as planned. Of workers that share the load (``purista-fast run --workers``), the first one
+        runs it.
 
+        >>> from msgspec import Struct
+        >>> from purista_fast import Context, Service
+        >>> class Config(Struct):
+        ...     interval: float = 0.2
+        >>> thermo = Service("Thermo", config=Config)
+        >>> @thermo.every(lambda config: config.interval, jitter=0.05)
+        ... async def sample(ctx: Context[Config]) -> None: ...
+
+        :param interval: in seconds; or a function of the service's configuration that gives them.
+        :param jitter: up to how many seconds later a run begins, by chance: for devices that start at the same time.
+        :param missed: what came due during a run is left out (``"skip"``), or made good by one run right after it
+            (``"run_once"``). With ``"run_once"`` the last run is kept with the states, at the cost of a write for each;
+            after a restart the next one comes when it would have come, at once if that is past.
         :param invokes: the only commands that the handler may invoke; ``None`` allows all.
         :param emits: the only events that the handler may emit; ``None`` allows all.
-        :raises DefinitionError: if the interval is not above 0, or the handler takes more than the context.
+        :raises DefinitionError: if the interval is not above 0 and above the jitter, or the handler takes more than the
+            context. Where the configuration gives the interval, ``ConfigError`` at the start.
         """
-        if not interval > 0:
-            raise DefinitionError(f"a timer's interval must be above 0 seconds, not {interval!r}")
+        return self._timer(Every(interval, jitter, missed), name, invokes, emits)
 
+    def cron(
+        self,
+        expression: str | Callable[[Any], str],
+        /,
+        *,
+        timezone: str = "UTC",
+        name: str | None = None,
+        jitter: float = 0.0,
+        missed: Missed = "skip",
+        invokes: Collection[Command[..., Any]] | None = None,
+        emits: Collection[Event[Any] | str] | None = None,
+    ) -> Callable[[Callable[..., Any]], Timer]:
+        """Runs a handler ``(ctx)`` by the calendar, as cron does, while the application runs.
+
+        No time is run twice, also over restarts: the last one is kept with the states. A run never overlaps the one
+        before. An error is logged, and the next run comes as planned.
+
+        >>> from purista_fast import Context, Service
+        >>> thermo = Service("Thermo")
+        >>> @thermo.cron("*/5 6-22 * * MON-FRI", timezone="Europe/Berlin", missed="run_once")
+        ... async def report(ctx: Context) -> None: ...
+
+        :param expression: minute, hour, day of month, month, day of week; or a function of the service's configuration
+            that gives them.
+        :param timezone: whose clock and calendar it is; where summer time begins and ends, as in Debian's cron.
+        :param jitter: up to how many seconds later a run begins, by chance.
+        :param missed: times that passed while the application did not run, or ran the one before, or that the clock
+            jumped over by more than a minute, are left out (``"skip"``) or made good by one run (``"run_once"``).
+        :param invokes: the only commands that the handler may invoke; ``None`` allows all.
+        :param emits: the only events that the handler may emit; ``None`` allows all.
+        :raises DefinitionError: for an expression or time zone that there is not, if the handler takes more than the
+            context, or without the package ``cronsim`` (``purista-fast[cron]``). Where the configuration gives the
+            expression, ``ConfigError`` at the start.
+        """
+        return self._timer(Cron(expression, timezone, jitter, missed), name, invokes, emits)
+
+    def _timer(
+        self,
+        schedule: Every | Cron,
+        name: str | None,
+        invokes: Collection[Command[..., Any]] | None,
+        emits: Collection[Event[Any] | str] | None,
+    ) -> Callable[[Callable[..., Any]], Timer]:
         def define(handler: Callable[..., Any]) -> Timer:
             common = self._common("timer", handler, name, (), (), invokes, emits)
-            timer = Timer(**common, interval=float(interval))
+            timer = Timer(**common, schedule=schedule)
             self.timers[timer.name] = timer
             return timer
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from purista_fast import Batch, Command, Context, DefinitionError, Event, Service, Subscription, remote
+from purista_fast.schedules import Every
 
 stored = Event("stored", int)
 
@@ -71,7 +72,7 @@ def test_a_timer() -> None:
     service = Service("Clock")
     timer = service.every(0.5)(context_only)
     assert service.timers == {"context_only": timer}
-    assert timer.interval == 0.5
+    assert timer.schedule == Every(0.5)
 
 
 def test_events() -> None:

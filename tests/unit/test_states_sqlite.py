@@ -1,5 +1,6 @@
 """``states.db``: several processes, kill -9, damage, disks that are full or read-only."""
 
+import asyncio
 import logging
 import os
 import random
@@ -10,12 +11,13 @@ import textwrap
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
 
-from purista_fast.storage.clock import PoweredClock
+from purista_fast.storage.clock import Moment, PoweredClock
 from purista_fast.storage.database import StorageError
 from purista_fast.stores import sqlite as module
 from purista_fast.stores.sqlite import SqliteStates
@@ -159,30 +161,25 @@ async def test_a_caller_that_is_cancelled_leaves_the_file_in_order(file: Path, m
     await store.close()
 
 
-async def test_asyncio_s_own_cancellation_leaves_the_file_in_order(
-    file: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
-) -> None:
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_asyncio_s_own_cancellation_leaves_the_file_in_order(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not know of shields: the thread runs on, and whoever comes next waits for it."""
-    if anyio_backend != "asyncio":
-        return
-    import asyncio
-
     store = make(file)
     await store.set("s", "a", b"0", None)
     entered, go_on = threading.Event(), threading.Event()
-    attempt = store._attempt
+    find = module.states.find
 
-    def slowly(batch: list[module._Operation]) -> list[object]:
+    def slowly(db: sqlite3.Connection, service: str, key: str, now: Moment) -> Any:
         entered.set()
-        go_on.wait(30)
-        return attempt(batch)
+        go_on.wait(30)  # within the transaction
+        return find(db, service, key, now)
 
-    monkeypatch.setattr(store, "_attempt", slowly)
+    monkeypatch.setattr(module.states, "find", slowly)
     task = asyncio.create_task(store.increment("s", "a", 1, None))
     await asyncio.to_thread(entered.wait)
     task.cancel()
     others = [asyncio.create_task(store.increment("s", "a", 10, None)) for _ in range(2)]
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
     go_on.set()
     await asyncio.gather(*others)
     assert task.cancelled()

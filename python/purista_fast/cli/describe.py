@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import time
 from typing import Any
 
 import msgspec
@@ -12,11 +13,15 @@ from .._core import command_filter
 from ..app import App
 from ..config import Settings
 from ..definition import Command, Function, Subscription, Timer
+from ..errors import ConfigError
 from ..mosquitto.rights import subscription_filters
+from ..needs import service_config
+from ..schedules import Cron
 from ..service import Service
 
 __all__ = ("describe", "type_name")
 
+_NEXT_RUNS = 3
 _MODULES = re.compile(r"\b(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])")
 
 
@@ -25,10 +30,7 @@ def describe(app: App, settings: Settings) -> dict[str, Any]:
     wanted = settings.services.enabled
     return {
         "name": app.name,
-        "services": [
-            _service(service, settings.bridge.prefix, wanted is None or service.name in wanted)
-            for service in app.services
-        ],
+        "services": [_service(service, settings, wanted is None or service.name in wanted) for service in app.services],
     }
 
 
@@ -49,7 +51,8 @@ def type_name(annotation: Any) -> str:
     return _MODULES.sub("", str(annotation)).replace("NoneType", "null").replace("None", "null")
 
 
-def _service(service: Service, prefix: str, enabled: bool) -> dict[str, Any]:
+def _service(service: Service, settings: Settings, enabled: bool) -> dict[str, Any]:
+    prefix = settings.bridge.prefix
     return {
         "name": service.name,
         "version": service.version,
@@ -58,7 +61,7 @@ def _service(service: Service, prefix: str, enabled: bool) -> dict[str, Any]:
         "config": _config(service.config),
         "commands": [_command(command, prefix) for command in service.commands.values()],
         "subscriptions": [_subscription(found, prefix) for found in service.subscriptions.values()],
-        "timers": [_timer(timer) for timer in service.timers.values()],
+        "timers": [_timer(timer, service, settings) for timer in service.timers.values()],
     }
 
 
@@ -143,12 +146,27 @@ def _subscription(subscription: Subscription[..., Any], prefix: str) -> dict[str
     }
 
 
-def _timer(timer: Timer) -> dict[str, Any]:
+def _timer(timer: Timer, service: Service, settings: Settings) -> dict[str, Any]:
     return {
         "name": timer.name,
         "description": timer.description,
-        "interval": timer.interval,
+        **_schedule(timer, service, settings),
         "emits": None if timer.emits is None else sorted(timer.emits),
         "invokes": None if timer.invokes is None else sorted(command.label for command in timer.invokes),
         "runsInThread": not timer.signature.is_async,
     }
+
+
+def _schedule(timer: Timer, service: Service, settings: Settings) -> dict[str, Any]:
+    """When it runs, with these settings."""
+    schedule = timer.schedule
+    found: dict[str, Any] = {"schedule": schedule.describe(), "jitter": schedule.jitter, "missed": schedule.missed}
+    try:
+        config = service_config(service, settings) if schedule.asks_configuration else None
+        if isinstance(schedule, Cron):
+            slots = schedule.slots_for(config, timer.label)
+            runs = slots.next(time.time(), _NEXT_RUNS)
+            return {**found, "cron": slots.expression, "timezone": schedule.timezone, "nextRuns": runs}
+        return {**found, "interval": schedule.interval_for(config, timer.label)}
+    except ConfigError as error:
+        return {**found, "problem": str(error)}

@@ -52,13 +52,23 @@ def _print_service(service: dict[str, Any]) -> None:
     for found in service["subscriptions"]:
         event = f" → {found['resultEvent']}" if found["resultEvent"] else ""
         rows.append(("subscription", found["name"], f"{_wanted(found)}{event}", " ".join(found["topicFilters"])))
-    rows += [("timer", timer["name"], f"every {timer['interval']:g} s", "") for timer in service["timers"]]
+    for timer in service["timers"]:
+        runs = ", ".join(timer.get("nextRuns", ()))
+        rows.append(("timer", timer["name"], _schedule(timer), f"next {runs}" if runs else timer.get("problem", "")))
     widths = [max(len(row[column]) for row in rows) for column in range(2)] if rows else []
     for kind, name, what, topic in rows:
         line(printable(f"  {kind:<{widths[0]}}  {name:<{widths[1]}}  {what}"))
         if topic:
             line(printable(" " * (sum(widths) + 6) + topic))
     line("")
+
+
+def _schedule(timer: dict[str, Any]) -> str:
+    """When a timer runs; what the configuration says in place of that it does."""
+    text: str = timer["schedule"]
+    if "interval" in timer:
+        return text.replace("by the configuration", f"every {timer['interval']:g} s")
+    return text.replace("by the configuration", timer["cron"]) if "cron" in timer else text
 
 
 def _first_line(text: str) -> str:

@@ -14,13 +14,11 @@ from .state import State, key_of, summary
 
 __all__ = ("DigestConfig", "close_windows", "digest_service", "read_latency", "take")
 
-_TICK = 0.05
-
 
 class DigestConfig(Struct, forbid_unknown_fields=True):
     """``[config.Digest]``"""
 
-    window: Annotated[float, Meta(ge=_TICK)] = 2.0
+    window: Annotated[float, Meta(ge=0.05)] = 2.0
     """Seconds of samples that one digest stands for."""
     lateness: Annotated[float, Meta(ge=0)] = 0.2
     """Seconds that a sample may be late."""
@@ -42,7 +40,7 @@ async def take(ctx: Context[DigestConfig, State], payload: Sample) -> None:
     state.arrived(payload)
 
 
-@digest_service.every(_TICK)
+@digest_service.every(lambda config: max(0.05, config.window / 10))
 async def close_windows(ctx: Context[DigestConfig, State]) -> None:
     """Emits a digest for each device and window that is over, of the sensors that have changed."""
     state, windows, now = ctx.resources, _windows(ctx), ctx.resources.now()

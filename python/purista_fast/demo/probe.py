@@ -16,26 +16,21 @@ from .state import State
 
 __all__ = ("ProbeConfig", "probe_service")
 
-_TICK = 0.05
-
 
 class ProbeConfig(Struct, forbid_unknown_fields=True):
     """``[config.Probe]``"""
 
-    interval: Annotated[float, Meta(ge=_TICK)] = 0.2
+    interval: Annotated[float, Meta(ge=0.05)] = 0.2
     """Seconds between two readings of all sensors."""
 
 
 probe_service = Service("Probe", description="Samples the sensors of this machine", config=ProbeConfig)
 
 
-@probe_service.every(_TICK)
+@probe_service.every(lambda config: config.interval)
 async def read(ctx: Context[ProbeConfig, State]) -> None:
-    """Emits a sample of each sensor when its time has come."""
-    state, now = ctx.resources, anyio.current_time()
-    if now < state.next_reading:
-        return
-    state.next_reading = now + ctx.config.interval - _TICK / 2
+    """Emits a sample of each sensor."""
+    state = ctx.resources
     # A sensor on a slow bus takes its time; the loop goes on meanwhile.
     readings = await anyio.to_thread.run_sync(state.sensors.read)
     async with anyio.create_task_group() as tasks:

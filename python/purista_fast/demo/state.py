@@ -24,8 +24,6 @@ class State(Struct):
 
     device: str
     sensors: Sensors
-    # Probe
-    next_reading: float = 0.0
     now: Callable[[], float] = time.time
     """The clock, in seconds since 1970."""
     # Digest

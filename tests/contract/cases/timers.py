@@ -1,14 +1,20 @@
 """Handlers that run by the clock."""
 
+import time
 from typing import Any
 
 import anyio
 import pytest
 from anyio import from_thread
+from msgspec import Struct
 
-from purista_fast import Context, Service
+from purista_fast import ConfigError, Context, Service, timers_kept
 from tests.contract.harness import Harness
-from tests.contract.helpers import Inbox, numbered
+from tests.contract.helpers import PATIENCE, Inbox, numbered
+
+
+class Pace(Struct):
+    interval: float
 
 
 @pytest.mark.anyio
@@ -27,6 +33,42 @@ class TimerCases:
         await anyio.wait_all_tasks_blocked()
         assert len(ticks.items) == seen
         assert len(set(ticks.items)) == seen, "every run is a trace of its own"
+
+    async def test_the_configuration_says_how_often(self, harness: Harness) -> None:
+        clock = Service("Clock", config=Pace)
+        ticks: Inbox[int] = Inbox()
+
+        @clock.every(lambda pace: pace.interval, jitter=0.001)
+        async def tick(ctx: Context[Pace]) -> None:
+            ticks.put(1)
+
+        async with harness.serve(clock, config={"Clock": {"interval": "10ms"}}):
+            await ticks.wait(3)
+        with pytest.raises(
+            ConfigError, match="Clock/1/tick: by its configuration the interval must be above 0 seconds"
+        ):
+            async with harness.serve(clock, config={"Clock": {"interval": 0}}):
+                pass
+
+    async def test_the_calendar(self, harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = Service("Clock")
+        nights: Inbox[str] = Inbox()
+
+        @clock.cron("0 3 * * *", timezone="Europe/Berlin", missed="run_once")
+        async def nightly(ctx: Context) -> None:
+            nights.put(ctx.trace_id)
+
+        monkeypatch.setattr(timers_kept, "_LOOK", 0.01)
+        offset = 0.0
+        monkeypatch.setattr(timers_kept.Clocks, "wall", lambda _: time.time() + offset)
+        async with harness.serve(clock) as client:
+            with anyio.fail_after(PATIENCE):
+                while await client.states.of(":").get("Clock/1/nightly") is None:  # noqa: ASYNC110 - a store tells nobody
+                    await anyio.sleep(0.01)
+            assert nights.items == []
+            for night in (1, 2):
+                offset = night * 86400.0
+                assert len(await nights.wait(night)) == night
 
     async def test_may_invoke_and_emit(self, harness: Harness) -> None:
         clock = Service("Clock")
