@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,15 +14,16 @@ import anyio
 import pytest
 
 from purista_fast._core import Address, Message, encode
-from purista_fast.bridges.base import Consumer
+from purista_fast.bridges.base import Consumer, Gathering
 from purista_fast.bridges.mqtt.intake import Intake
 from purista_fast.bridges.mqtt.publisher import Publisher
 from purista_fast.bridges.mqtt.state import State
 from purista_fast.bridges.mqtt.store import Store
 from purista_fast.bridges.mqtt.subscriptions import Interest
+from purista_fast.bridges.mqtt.together import run_all
 from purista_fast.bridges.workers import Workers
 from purista_fast.config import load
-from purista_fast.policy import Retry
+from purista_fast.policy import Batch, Retry
 from purista_fast.storage import spool as table
 from tests.broker.helpers import until
 from tests.broker.test_acknowledgement import PlayedLink
@@ -32,7 +34,7 @@ SENDER = Address("Test", "1", "here", "node")
 
 class Side:
     def __init__(self, folder: Path, *, retries: dict[str, Any] | None = None, **options: Any) -> None:
-        self.workers = Workers(self._run)
+        self.workers = Workers(self._run, run_all=self._run_all)
         settings = load(None, environ={}, overrides={"retries": retries or {}})
         publisher = Publisher(max_packet_size=10_000, where="the broker")
         self.store = Store(settings, State(folder, "node"), publisher, self.workers, Intake("purista"), lambda _e: None)
@@ -66,6 +68,9 @@ class Side:
 
     async def _run(self, consumer: Consumer, item: Any) -> None:
         await self.spool.attempts.run(consumer, item, lambda *_: None)
+
+    async def _run_all(self, consumer: Consumer, items: list[Any]) -> None:
+        await run_all(self.spool.attempts, consumer, items, lambda *_: None)
 
     def come(self, link: PlayedLink, number: str, *, dup: bool = False) -> int:
         self._mid += 1
@@ -234,3 +239,61 @@ async def test_s6_a_dead_letter_that_waits_for_the_disk_is_one(tmp_path: Path) -
         await side.settled()
         rows = await side.store.database.run(lambda db: db.execute("SELECT * FROM spool").fetchall())
         assert rows == [], "it would be a dead letter again after the next start"
+
+
+def gathered(entered: list[list[str]], gate: anyio.Event, most: int = 2) -> Gathering:
+    async def handle(messages: Sequence[Message], payloads: list[Any]) -> None:
+        entered.append(payloads)
+        await gate.wait()
+
+    return Gathering(batch=Batch(most, within=20.0), read=lambda message: message.id, handle=handle)
+
+
+async def test_a_batch_that_ends_while_it_moves_to_disk_leaves_nothing_there(tmp_path: Path) -> None:
+    entered: list[list[str]] = []
+    gate = anyio.Event()
+    async with process(tmp_path, gathering=gathered(entered, gate)) as side:
+        link = PlayedLink()
+        mids = [side.come(link, number) for number in "ab"]
+        await until(lambda: entered == [["a", "b"]])
+        side.spool.move(next(iter(side.lane.items)).delivery)
+        gate.set()
+        await until(lambda: link.acknowledged == mids)
+        await side.settled()
+        with closing(sqlite3.connect(side.file)) as db:
+            assert db.execute("SELECT count(*) FROM spool").fetchone() == (0,)
+        assert side.spool.statistics()["messages"] == 0
+        assert entered == [["a", "b"]]
+
+
+async def test_a_batch_in_the_making_that_moves_to_disk_is_handled_once(tmp_path: Path) -> None:
+    entered: list[list[str]] = []
+    gate = anyio.Event()
+    gate.set()
+    async with process(tmp_path, gathering=gathered(entered, gate, 3)) as side:
+        link = PlayedLink()
+        for number in "ab":
+            side.come(link, number)
+        await side.settled()
+        side.spool.move(next(iter(side.lane.items)).delivery)
+        side.come(link, "c")
+        await side.settled()
+        side.workers.hurry()
+        await until(lambda: [number for batch in entered for number in batch] == ["a", "b", "c"])
+        await side.settled()
+        assert side.spool.statistics()["messages"] == 0
+
+
+async def test_a_batch_is_acknowledged_on_the_connection_that_there_is(tmp_path: Path) -> None:
+    entered: list[list[str]] = []
+    gate = anyio.Event()
+    async with process(tmp_path, gathering=gathered(entered, gate)) as side:
+        before, after = PlayedLink(), PlayedLink()
+        for number in "ab":
+            side.come(before, number)
+        await until(lambda: entered == [["a", "b"]])
+        mids = [side.come(after, number, dup=True) for number in "ab"]
+        assert after.acknowledged == []
+        gate.set()
+        await until(lambda: after.acknowledged == mids)
+        assert (before.acknowledged, entered) == ([], [["a", "b"]])

@@ -86,8 +86,8 @@ def percentile(values: list[float], percent: float) -> float:
 
 
 numbers = st.floats(-1e6, 1e6, allow_subnormal=False) | st.integers(-3, 3).map(float)
-steps = st.tuples(st.just("add"), st.sampled_from("ab"), st.integers(0, 400).map(lambda n: n / 4), numbers)
-others = st.tuples(st.just("advance"), st.integers(0, 110)) | st.tuples(st.just("restart"))
+steps = st.tuples(st.just("add"), st.sampled_from("ab"), st.integers(0, 160).map(lambda n: n / 4), numbers)
+others = st.tuples(st.just("advance"), st.integers(0, 60)) | st.tuples(st.just("restart"))
 
 
 @given(

@@ -143,6 +143,13 @@ def test_memory_of_a_key_is_bounded_by_its_windows() -> None:
         assert all(len(part.values) <= 4 for part in track.parts.values())
 
 
+def test_the_last_value_is_the_one_of_the_latest_time_that_came_last() -> None:
+    windows = Sliding(10.0, 5.0, lateness=10.0)
+    for at, value in [(6.0, 1.0), (8.0, 2.0), (8.0, 3.0), (7.0, 4.0), (2.0, 5.0)]:
+        windows.add("a", at, value)
+    assert [(one.start, one.last) for one in windows.flush()] == [(-5.0, 5.0), (0.0, 3.0), (5.0, 3.0)]
+
+
 def test_a_state_of_other_windows_is_refused() -> None:
     with pytest.raises(ValueError, match="the state is that of windows of 60 s every 60 s, not of 60 s every 30 s"):
         Sliding(60.0, 30.0).restore(Tumbling(60.0).snapshot())

@@ -177,8 +177,8 @@ class Sliding:
         closed: list[Closed] = []
         for key, track in list(state.tracks.items()):
             closed += self._close(key, track, done)
-            if not track.parts and track.done <= done:
-                del state.tracks[key]  # what it knew, all keys know now
+            if not track.parts:  # the part of its latest value is over by this moment: all keys know what it knew
+                del state.tracks[key]
         closed.sort(key=lambda window: window.end)
         return closed
 

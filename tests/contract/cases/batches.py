@@ -6,12 +6,18 @@ from typing import Any
 import anyio
 import pytest
 
-from purista_fast import Batch, Context, Event, HandledError, Service
+from purista_fast import Batch, Client, Context, Event, HandledError, Service
 from tests.contract.harness import Harness
 from tests.contract.helpers import Gate, Inbox, Stored, doubled, eventually, numbered, reading_stored
 
 LONG = 20.0
 """Seconds that no test waits for: less than `retries.ack_within`."""
+
+
+def seen(client: Client, label: str) -> int:
+    """How many messages a subscription has taken so far."""
+    counts = client.statistics()["subscriptions"][label]
+    return int(counts["running"] + counts["handled"])
 
 
 @pytest.mark.anyio
@@ -44,6 +50,7 @@ class BatchCases:
             async with harness.serve(watch) as client:
                 for number in range(10):
                     await client.emit(numbered, number)
+                    await eventually(lambda number=number: seen(client, "Watch/1/on") == number + 1)  # type: ignore[misc]
                 assert await got.wait(2) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 
     async def test_the_end_waits_for_no_more_and_handles_what_came(self, harness: Harness) -> None:
