@@ -54,11 +54,14 @@ def gathering(
     if batch is None or codec is None:
         return None
 
+    decode = codec.decode
+    may_be_called = not subscription.message_types or "command" in subscription.message_types
+
     def read(message: Message) -> Any:
         try:
-            data = message.call()[0] if message.message_type == "command" else message.payload
+            data = message.call()[0] if may_be_called and message.message_type == "command" else message.payload
             try:
-                return codec.reject(None, "payload") if data is None else codec.decode(data)
+                return codec.reject(None, "payload") if data is None else decode(data)
             except (msgspec.MsgspecError, RecursionError) as error:
                 codec.reject(data, "payload", error)
         except Exception as error:

@@ -75,9 +75,10 @@ def read_all(
     """
     numbers: list[int] = []
     payloads: list[Any] = []
+    read = gathering.read
     for number, message in enumerate(messages):
         try:
-            payloads.append(gathering.read(message))
+            payloads.append(read(message))
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             failed(number, error)
         else:
