@@ -270,6 +270,25 @@ def test_inspect_as_json(run: Run) -> None:
     assert [timer["interval"] for timer in service["timers"]] == [0.5]
 
 
+def test_inspect_of_a_batch(run: Run) -> None:
+    Path("batched.py").write_text("""
+from purista_fast import App, Batch, Context, Event, Service
+
+service = Service("Store")
+
+@service.subscription(Event("measured", float), batch=Batch(100, within=5.0))
+async def write(ctx: Context, values: list[float]) -> None: ...
+
+app = App(service)
+""")
+    assert "float, eventName measured" in run("inspect", "batched:app").stdout
+    assert "up to 100 together within 5 s" in run("inspect", "batched:app").stdout
+    (service,) = json.loads(run("inspect", "batched:app", "--json").stdout)["services"]
+    (subscription,) = service["subscriptions"]
+    assert subscription["batch"] == {"maxItems": 100, "within": 5.0}
+    assert subscription["payloadType"] == "float", "of one message"
+
+
 def test_type_names() -> None:
     assert type_name(list[Path | None]) == "list[Path | null]"
     assert type_name(Path) == "Path"

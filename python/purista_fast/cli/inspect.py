@@ -83,6 +83,8 @@ def _wanted(subscription: dict[str, Any]) -> str:
         parts.append("in " + " or ".join(subscription["messageTypes"]))
     if not subscription["shared"]:
         parts.append("every instance")
+    if batch := subscription["batch"]:
+        parts.append(f"up to {batch['maxItems']} together within {batch['within']:g} s")
     return ", ".join(parts)
 
 

@@ -56,7 +56,7 @@ class Kept(Generic[P]):
                         await ctx.emit(summary, closed)
 
     The state is read before the first block, and written after each: with a batch, once for all its messages. It
-    belongs to one process: where several share their states, each needs a name of its own.
+    belongs to one process.
 
     :param name: the key under which it is kept.
     :param piece: what is kept: windows, a dead band, a throttle.

@@ -65,7 +65,7 @@ def _groups(items: list[Item], most: int) -> list[list[Item]]:
 
 async def _run(attempts: Attempts, consumer: Consumer, lane: Lane, items: list[Item], report: Report) -> list[Item]:
     """Handles items once; gives those that are to be handled again before others are."""
-    retry, gathering = consumer.retry, consumer.gathering
+    gathering = consumer.gathering
     assert gathering is not None
     await _count(attempts, items)
     wrong: dict[int, Exception] = {}
@@ -78,11 +78,11 @@ async def _run(attempts: Attempts, consumer: Consumer, lane: Lane, items: list[I
     try:
         await gathering.handle([item.message for item in items], payloads)
     except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
-        is_final = isinstance(error, ServiceError) and error.is_final
-        last = [item for item in items if is_final or item.attempts >= retry.attempts]
+        most = 0 if isinstance(error, ServiceError) and error.is_final else consumer.retry.attempts
+        last = [item for item in items if item.attempts >= most]
         if last:
             await _bury(attempts, consumer, last, error, report)
-        return await _postpone(attempts, consumer, [item for item in items if item not in last], error, report)
+        return await _postpone(attempts, consumer, [item for item in items if item.attempts < most], error, report)
     await _end(attempts, lane, items)
     return []
 
