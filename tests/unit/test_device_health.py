@@ -346,7 +346,8 @@ def test_the_demo_over_a_broker(tmp_path: Path) -> None:
 def test_the_demo_ends_early_with_its_summary(tmp_path: Path) -> None:
     process = demo(tmp_path, "--seconds", "60")
     assert process.stdout is not None
-    assert " of 60 s" in process.stdout.readline()
+    # The first window may be over before the first second is.
+    assert any(" of 60 s" in line for line in process.stdout)
     process.send_signal(signal.SIGINT)
     printed, errors = process.communicate(timeout=patient(20))
     assert (process.returncode, errors) == (0, "")
