@@ -9,7 +9,7 @@ ARG BASE=debian:trixie-slim
 
 FROM ${BASE} AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends python3-venv
-# A wheel in dist/ is taken if there is one; the [s] lets there be none.
+# A wheel in dist/ is taken if there is one, and one in dist/wheelhouse/ for 32-bit ARM; the [t] lets there be none.
 COPY pyproject.toml dis[t] /dist/
 ARG PACKAGE=purista-fast
 # 1: nothing but what is in dist/, dependencies included.
@@ -17,7 +17,7 @@ ARG PIP_NO_INDEX=
 RUN python3 -m venv /tmp/pip \
     && python3 -m venv --without-pip /opt/purista-fast \
     && /tmp/pip/bin/pip --python /opt/purista-fast/bin/python install --no-cache-dir --only-binary=:all: \
-       --find-links /dist "${PACKAGE}"
+       --find-links /dist --find-links /dist/wheelhouse "${PACKAGE}"
 
 FROM ${BASE}
 RUN apt-get update \
