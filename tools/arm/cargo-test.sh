@@ -5,8 +5,8 @@ cd "$(dirname "$0")/../.."
 KIT=$(realpath -m "${ARM_KIT:-.arm}")
 tools/arm/kit.sh "$KIT"
 . tools/arm/apt.sh
-for machine in aarch64-unknown-linux-gnu:arm64:qemu-aarch64-static armv7-unknown-linux-gnueabihf:armhf:"qemu-arm-static -cpu cortex-a9,neon=off"; do
-  IFS=: read -r target architecture qemu <<< "$machine"
+test_on() { # test_on TARGET DEBIAN_ARCHITECTURE QEMU...
+  local target=$1 architecture=$2 qemu=$3 sysroot flags runner
   sysroot=$KIT/sysroot-$architecture
   if [ ! -d "$sysroot" ]; then
     rm -rf "$sysroot.new"
@@ -18,5 +18,9 @@ for machine in aarch64-unknown-linux-gnu:arm64:qemu-aarch64-static armv7-unknown
   echo "cargo test for $target"
   runner=CARGO_TARGET_$(tr a-z- A-Z_ <<< "$target")_RUNNER
   env "$runner=$KIT/qemu/$qemu -L $sysroot" RUSTC="$KIT/rust/bin/rustc" RUSTFLAGS="$flags" PATH="$KIT/venv/bin:$PATH" \
-    CARGO_TARGET_DIR="$KIT/target" cargo-zigbuild test --locked --package purista-core --lib --tests --target "$target" "$@"
-done
+    CARGO_TARGET_DIR="$KIT/target" cargo-zigbuild test --locked --package purista-core --lib --tests --target "$target" "${arguments[@]}"
+}
+
+arguments=("$@")
+test_on armv7-unknown-linux-gnueabihf armhf "qemu-arm-static -cpu cortex-a9,neon=off"
+test_on aarch64-unknown-linux-gnu arm64 qemu-aarch64-static
