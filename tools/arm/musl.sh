@@ -64,6 +64,8 @@ cp sqlite3/sqlite3.h sqlite3/src/sqlite3ext.h "$made/include/"
   no-aria no-bf no-camellia no-cast no-cmp no-cms no-ct no-idea no-md4 no-mdc2 no-rc2 no-rc4 no-seed no-sm2 no-sm3 no-sm4 no-srp no-ts \
   --prefix="$made" --libdir=lib --openssldir=/etc/ssl -O1 && step openssl make -j"$jobs" build_libs && step openssl-install make install_dev)
 
+# It names its modules after the C library of the machine that it is built on, where it means the other one.
+sed -i '/case "$build_os" in/s/build_os/host_os/' python3.11/configure
 mkdir build
 cd build
 printf '%s\n' ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no ac_cv_func_preadv2=no \
@@ -81,7 +83,7 @@ dpkg -x musl_*.deb "$root"
 dpkg -x busybox-static_*.deb busybox
 mkdir -p "$root"/{bin,usr/bin,etc}
 cp busybox/bin/busybox "$root/bin/busybox"
-for name in sh env cat ls mkdir rm cp mv head tail sleep kill mount umount ps true false; do ln -sf busybox "$root/bin/$name"; done
+for name in sh awk env cat ls mkdir rm cp mv head tail sleep kill mount umount ps true false unshare grep sed; do ln -sf busybox "$root/bin/$name"; done
 ln -sf ../../bin/busybox "$root/usr/bin/env"
 cd "$KIT"
 rm -rf "$work"

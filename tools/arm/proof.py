@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tools.arm.systems import DIST, HERE, KIT, REPOSITORY, SUITES
@@ -43,47 +45,75 @@ class Proof:
     """What was found in one system: it is complete after :meth:`run`.
 
     :param name: of the root.
-    :param suites: of tests.
+    :param suites: of tests that belong to it.
     """
 
     def __init__(self, name: str, suites: list[str]) -> None:
         self.name = name
         self.suites = suites
-        self.faults: list[str] = []
+        self.errors: list[str] = []
         self.notes: dict[str, str] = {}
         """What was printed: ``emulator``, ``system``, ``demo`` and ``bench``."""
         self.results: dict[str, dict[str, Any]] = {}
         """What ``observer.py`` wrote of each suite."""
         self._work = KIT / "roots" / name / "work"
+        self._state = KIT / "logs" / f"{name}.json"
 
-    def run(self, changed: Callable[[], None]) -> None:
+    @property
+    def faults(self) -> list[str]:
+        """What went wrong."""
+        bad = {name: found for name, found in self.results.items() if found["exit"] or not found["counts"]["passed"]}
+        return [*self.errors, *(f"{name}: pytest ended with {found['exit']}" for name, found in bad.items())]
+
+    def run(self, only: list[str], changed: Callable[[], None]) -> None:
         """All steps; the output goes to a file in ``logs`` of the kit, one line for each step to standard output.
 
+        :param only: run these suites anew and keep the rest of the last proof, if it was of the same wheels.
         :param changed: called after each step.
         """
         begin = time.monotonic()
-        (KIT / "logs").mkdir(exist_ok=True)
-        with (KIT / "logs" / f"{self.name}.log").open("w", encoding="utf-8", buffering=1) as self._log:
+        self._state.parent.mkdir(exist_ok=True)
+        wheels = hashlib.sha256(b"".join(path.read_bytes() for path in _wheels())).hexdigest()
+        goes_on = bool(only) and self._restore(wheels)
+        with self._state.with_suffix(".log").open("a" if goes_on else "w", encoding="utf-8", buffering=1) as self._log:
             try:
-                self._lay_out()
-                self._install()
-                for suite in self.suites:
+                self._lay_out(goes_on)
+                if not goes_on:
+                    self._install()
+                for suite in only or self.suites:
                     self._test(suite)
+                    self._save(wheels)
                     changed()
-                self.notes["bench"] = self._command("venv/bin/purista-fast bench --quick")
+                if not only:
+                    self.notes["bench"] = self._command("venv/bin/purista-fast bench --quick")
+                    self._save(wheels)
             except StepError as error:
-                self.faults.append(str(error))
+                self.errors.append(str(error))
                 self._say(str(error))
         self._say(f"{'FAILED' if self.faults else 'passed'} after {(time.monotonic() - begin) / 60:.0f} min")
 
-    def _lay_out(self) -> None:
-        """The tests and the wheels, without the source of the package."""
-        shutil.rmtree(self._work, ignore_errors=True)
-        self._work.mkdir()
+    def _restore(self, wheels: str) -> bool:
+        if not self._state.exists():
+            return False
+        state = json.loads(self._state.read_text("utf-8"))
+        if state["wheels"] != wheels:
+            return False
+        self.notes, self.results = state["notes"], state["results"]
+        return True
+
+    def _save(self, wheels: str) -> None:
+        state = {"wheels": wheels, "notes": self.notes, "results": self.results}
+        self._state.write_text(json.dumps(state, indent=1) + "\n", "utf-8")
+
+    def _lay_out(self, goes_on: bool) -> None:
+        """The tests and the wheels, without the source of the package; what is installed stays if it ``goes_on``."""
+        for path in self._work.iterdir():
+            if path.is_dir() and not (goes_on and path.name == "venv"):
+                shutil.rmtree(path)
         listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_COPIED]
         tracked = subprocess.run(listing, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
         files = [REPOSITORY / name for name in tracked.split("\0") if name]
-        for file in [*files, *DIST.glob("*.whl"), *DIST.glob("wheelhouse/*")]:
+        for file in [*files, *_wheels()]:
             if file.is_file():  # one that is removed is still listed
                 target = self._work / file.relative_to(REPOSITORY)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -121,8 +151,6 @@ class Proof:
             raise StepError(f"{suite}: pytest ended without a result")
         found = self.results[suite] = json.loads(result.read_text("utf-8"))
         counts = found["counts"]
-        if found["exit"] or not counts["passed"]:
-            self.faults.append(f"{suite}: {counts['failed']} failed, exit code {found['exit']}")
         words = ", ".join(f"{number} {kind}" for kind, number in counts.items())
         self._say(f"{suite}: {words} ({time.monotonic() - begin:.0f} s)")
         for failure in found["failures"]:
@@ -177,3 +205,7 @@ class Proof:
 
     def _say(self, text: str) -> None:
         print(f"{self.name}: {text}", flush=True)
+
+
+def _wheels() -> list[Path]:
+    return sorted([*DIST.glob("*.whl"), *DIST.glob("wheelhouse/*.whl")])

@@ -12,10 +12,11 @@ debian() {
   rm -rf "$root"
   mkdir -p "$root"
   apt_for "$suite" "$arch" get install -qq -y -d --no-install-recommends \
-    "$python" "$python-venv" base-files bash coreutils dash grep libgcc-s1 mount procps sed tzdata util-linux > /dev/null
+    "$python" "$python-venv" base-files bash coreutils dash grep libgcc-s1 mawk mount procps sed tzdata util-linux > /dev/null
   # base-files first: from trixie on it brings the links /bin and /lib, into which the others are unpacked.
   for package in "$KIT/apt/$suite-$arch/cache/archives"/{base-files_,}*.deb; do nice -n 19 dpkg -x "$package" "$root"; done
   ln -sf dash "$root/bin/sh"
+  ln -sf mawk "$root/usr/bin/awk"
   ln -sf "$python" "$root/usr/bin/python3"
   finish "$suite-$arch"
 }

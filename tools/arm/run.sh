@@ -25,6 +25,8 @@ register qemu-aarch64 "\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x
 register qemu-arm "\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x28\x00" \
   "\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
 [ "${NET:-}" = host ] || ip link set lo up
+# A mount point, as the root of a system is.
+mount --bind "$ARM_ROOT" "$ARM_ROOT"
 for folder in /dev /proc /sys; do mount --rbind "$folder" "$ARM_ROOT$folder"; done
 # The broker and openssl are those of this machine, with their libraries where they look for them: the kernel runs them
 # beside the emulated programs, at full speed.
