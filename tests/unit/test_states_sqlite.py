@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from purista_fast.storage import states_damage
 from purista_fast.storage.clock import Moment, PoweredClock
 from purista_fast.storage.database import StorageError
 from purista_fast.stores import sqlite as module
@@ -53,6 +54,11 @@ def make(file: Path, max_bytes: int = 1 << 24) -> SqliteStates:
 
 def begin(*command: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def remove(*files: Path) -> None:
+    for file in files:
+        file.unlink()
 
 
 @pytest.fixture
@@ -214,8 +220,7 @@ async def test_a_restart_of_the_process_does_not_stop_time(file: Path) -> None:
 async def test_a_removed_file_is_made_anew(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = make(file)
     await store.set("s", "a", b"1", None)
-    for left in file.parent.iterdir():
-        left.unlink()
+    remove(*file.parent.iterdir())
     file.parent.rmdir()
     assert await store.get("s", "a") is None
     assert "was removed while it was in use" in caplog.text
@@ -224,6 +229,19 @@ async def test_a_removed_file_is_made_anew(file: Path, caplog: pytest.LogCapture
     store = make(file)
     assert await store.get("s", "a") == b"2"
     await store.close()
+
+
+async def test_a_removed_file_that_another_process_uses(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states_damage, "_PATIENCE", 0.05)
+    user, store = make(file), make(file)
+    await user.set("s", "a", b"1", None)
+    remove(file)
+    with pytest.raises(StorageError, match="it was removed, and another process goes on with what was there"):
+        await store.get("s", "a")
+    await user.set("s", "a", b"2", None)
+    assert await store.get("s", "a") == b"2"
+    for opened in (user, store):
+        await opened.close()
 
 
 # --- damage

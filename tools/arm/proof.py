@@ -31,7 +31,7 @@ _COPIED = [
     "Makefile",
     "*.toml",
 ]
-_TOOLS = "pytest pytest-timeout hypothesis trio"
+_TOOLS = "cronsim pytest pytest-timeout hypothesis trio"
 _PATIENCE = float(os.environ.get("TESTS_PATIENCE", "12"))
 _INSTALL = "venv/bin/pip install --quiet --no-index --find-links dist --find-links dist/wheelhouse --find-links wheels"
 _PYTEST = "venv/bin/python -m pytest -p no:cacheprovider -p tools.arm.observer -o faulthandler_timeout=3600 --verbose"

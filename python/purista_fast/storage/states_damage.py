@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -14,18 +15,22 @@ from .damage import Damage, fault_of_header, finish, is_damage, keep_aside, reco
 
 __all__ = ("open_shared",)
 
+_PATIENCE = 5.0
+"""How long another process may take to make the file, in seconds."""
+
 
 def open_shared(file: Path) -> tuple[sqlite3.Connection, int, Damage | None]:
     """Opens the file beside others that do; a damaged one is set aside, and what can be read of it goes into a new one.
 
     The number is that of an open file: as long as it is open, no other process repairs.
 
-    :raises RuntimeError: if a newer version has written it, or it is damaged and another process uses it.
+    :raises RuntimeError: if a newer version has written it, or another process uses it and it is damaged or removed.
     :raises OSError: if the folder cannot be written.
     :raises sqlite3.Error: if it cannot be opened for another reason than damage: a full disk, a lock.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    patience = time.monotonic() + _PATIENCE
     try:
         while True:
             try:
@@ -34,7 +39,13 @@ def open_shared(file: Path) -> tuple[sqlite3.Connection, int, Damage | None]:
                 fcntl.flock(lock, fcntl.LOCK_SH)  # once whoever makes or repairs it has done so
                 if file.exists() and file.stat().st_size:
                     return _open(file), lock, None
-                fcntl.flock(lock, fcntl.LOCK_UN)  # they could not
+                fcntl.flock(lock, fcntl.LOCK_UN)  # they could not, or it was removed and they have not noticed yet
+                if time.monotonic() > patience:
+                    raise RuntimeError(
+                        "it was removed, and another process goes on with what was there: stop that, or let it use a "
+                        "state; then there is a new file"
+                    ) from None
+                time.sleep(0.01)
             else:
                 db, damage = _open_alone(file)
                 fcntl.flock(lock, fcntl.LOCK_SH)
