@@ -14,7 +14,7 @@ from .errors import ConfigError, DefinitionError
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
-__all__ = ("ON_TIME", "Course", "Cron", "Every", "Missed", "Slots", "chance")
+__all__ = ("ON_TIME", "Course", "Cron", "Every", "Missed", "Slots", "chance", "check_times")
 
 Missed = Literal["skip", "run_once"]
 """What happens to runs that were missed: left out, or made good by a single one."""
@@ -112,6 +112,17 @@ class Cron(msgspec.Struct, frozen=True):
         """In short, for people."""
         when = "cron by the configuration" if callable(self.expression) else f"cron {self.expression}"
         return f"{when} {self.timezone}{_options(self.jitter, self.missed)}"
+
+
+def check_times(schedule: Every | Cron, config: Any, label: str) -> None:
+    """Sees that the configuration says when a timer runs.
+
+    :raises ConfigError: if it does not.
+    """
+    if isinstance(schedule, Cron):
+        schedule.slots_for(config, label)
+    else:
+        schedule.interval_for(config, label)
 
 
 class Slots:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from .definition import Timer
-from .schedules import Cron, Every, chance
+from .schedules import Cron, Every, chance, check_times
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -38,11 +38,7 @@ class Timers:
 
         :raises ConfigError: if the configuration does not say when it runs.
         """
-        schedule = timer.schedule
-        if isinstance(schedule, Cron):
-            schedule.slots_for(scope.config, scope.label)
-        else:
-            schedule.interval_for(scope.config, scope.label)
+        check_times(timer.schedule, scope.config, scope.label)
         self._timers.append((timer, scope))
 
     def start(self, tasks: TaskGroup) -> None:

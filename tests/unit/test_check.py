@@ -235,6 +235,18 @@ def test_a_configuration_that_lacks_a_key(tmp_path: Path) -> None:
     assert not look(tmp_path, "", App(strict), environ={"PURISTA_CONFIG__Strict__limit": "1.5"}).findings
 
 
+def test_a_time_that_the_configuration_gets_wrong(tmp_path: Path) -> None:
+    slow = Service("Slow", config=Limits)
+
+    @slow.every(lambda config: config.limit, emits=())
+    async def tick(ctx: Context) -> None: ...
+
+    found = only(look(tmp_path, "config.Slow.limit = 0", App(slow)))
+    assert (found.kind, found.profile) == ("configuration", "default")
+    assert found.text.startswith("Slow/1/tick: by its configuration the interval must be above 0 seconds")
+    assert not look(tmp_path, "config.Slow.limit = 1", App(slow)).findings
+
+
 def test_files_that_are_on_the_device_are_not_looked_for(tmp_path: Path) -> None:
     files = 'ca_file = "/nowhere/ca"\ncert_file = "/nowhere/cert"\nkey_file = "/nowhere/key"\n'
     assert not look(tmp_path, BOTH.replace("[profile.edge", files + "[profile.edge", 1)).findings
@@ -291,6 +303,15 @@ def test_an_uplink_names_what_is_there(tmp_path: Path) -> None:
     assert "no handler here listens to it; there are none" in found[2].text
     off = look(tmp_path, UPLINK + names + "\nenabled = false").findings
     assert not [f for f in off if f.kind == "uplink"]
+
+
+def test_the_example_fits() -> None:
+    from purista_fast.demo import app as demo
+
+    file = Path(__file__).parents[2] / "examples" / "device_health" / "purista.toml"
+    report = check(demo, config=str(file), environ={})
+    assert not report.findings
+    assert not report.without_emits + report.without_invokes
 
 
 HOUSE = """

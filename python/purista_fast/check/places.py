@@ -11,6 +11,7 @@ from ..config import FILE, Settings
 from ..definition import Command, Function, Subscription
 from ..errors import ConfigError
 from ..needs import enabled, lacking, service_config
+from ..schedules import check_times
 from ..tree import profiles_of, read_file
 from ..uplink.patterns import Patterns
 from ..urls import scheme
@@ -138,7 +139,9 @@ def open_place(app: App, name: str, settings: Callable[[], Settings], findings: 
         services = tuple(service for service in services if service.name in (found.services.enabled or ()))
     for service in services:
         try:
-            service_config(service, found)
+            config = service_config(service, found)
+            for timer in service.timers.values():
+                check_times(timer.schedule, config, timer.label)
         except ConfigError as error:
             wrong(error)
     known = {service.name for service in app.services}

@@ -31,7 +31,7 @@ class DigestConfig(Struct, forbid_unknown_fields=True):
 digest_service = Service("Digest", description="Mean, min, max and last of each sensor and window", config=DigestConfig)
 
 
-@digest_service.subscription(sample, overflow="drop_oldest", queue_size=10_000)
+@digest_service.subscription(sample, overflow="drop_oldest", queue_size=10_000, invokes=[], emits=[])
 async def take(ctx: Context[DigestConfig, State], payload: Sample) -> None:
     """Puts a sample into the window of its sensor."""
     state, key = ctx.resources, key_of(payload.device, payload.sensor)
@@ -40,7 +40,7 @@ async def take(ctx: Context[DigestConfig, State], payload: Sample) -> None:
     state.arrived(payload)
 
 
-@digest_service.every(lambda config: max(0.05, config.window / 10))
+@digest_service.every(lambda config: max(0.05, config.window / 10), invokes=[], emits=[digest])
 async def close_windows(ctx: Context[DigestConfig, State]) -> None:
     """Emits a digest for each device and window that is over, of the sensors that have changed."""
     state, windows, now = ctx.resources, _windows(ctx), ctx.resources.now()
@@ -73,7 +73,7 @@ def _band(ctx: Context[DigestConfig, State]) -> DeadBand:
     return state.band
 
 
-@digest_service.command
+@digest_service.command(invokes=[], emits=[])
 async def read_latency(ctx: Context[DigestConfig, State]) -> Latency:
     """From the emission of a sample until it was in its window."""
     return summary(ctx.resources.latencies)

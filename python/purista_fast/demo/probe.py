@@ -27,7 +27,7 @@ class ProbeConfig(Struct, forbid_unknown_fields=True):
 probe_service = Service("Probe", description="Samples the sensors of this machine", config=ProbeConfig)
 
 
-@probe_service.every(lambda config: config.interval)
+@probe_service.every(lambda config: config.interval, invokes=[], emits=[sample])
 async def read(ctx: Context[ProbeConfig, State]) -> None:
     """Emits a sample of each sensor."""
     state = ctx.resources

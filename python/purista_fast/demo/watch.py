@@ -25,7 +25,7 @@ class WatchConfig(Struct, forbid_unknown_fields=True):
 watch_service = Service("Watch", description="Raises an alarm above a threshold", config=WatchConfig)
 
 
-@watch_service.subscription(digest)
+@watch_service.subscription(digest, invokes=[], emits=[alarm])
 async def compare(ctx: Context[WatchConfig, State], payload: WindowDigest) -> None:
     """Emits an alarm when a sensor goes above its threshold, and when it comes back."""
     for found in payload.sensors:
@@ -33,20 +33,20 @@ async def compare(ctx: Context[WatchConfig, State], payload: WindowDigest) -> No
         await _judge(ctx, payload.device, found)
 
 
-@watch_service.every(_TICK)
+@watch_service.every(_TICK, invokes=[], emits=[alarm])
 async def tell_later(ctx: Context[WatchConfig, State]) -> None:
     """Emits the alarms that came too soon after another of their sensor: the latest of each."""
     for found in ctx.resources.alarms.advance(ctx.resources.now()):
         await ctx.emit(alarm, found.value)
 
 
-@watch_service.command
+@watch_service.command(invokes=[], emits=[])
 async def read_thresholds(ctx: Context[WatchConfig, State]) -> list[Threshold]:
     """All thresholds."""
     return [Threshold(sensor, above) for sensor, above in sorted(_thresholds(ctx).items())]
 
 
-@watch_service.command(success_event=threshold_changed)
+@watch_service.command(success_event=threshold_changed, invokes=[], emits=[alarm])
 async def set_threshold(ctx: Context[WatchConfig, State], payload: Threshold) -> Threshold:
     """Sets the threshold of a sensor that has been seen, and gives it back."""
     thresholds, seen = _thresholds(ctx), ctx.resources.seen
