@@ -14,6 +14,7 @@ from purista_fast import App, Batch, BridgeError, Context, Event, HandledError, 
 from purista_fast.wire import Address, Message, encode
 from tests.broker.helpers import Bench, until
 from tests.broker.test_retries import ROOT, dead_letters, serve
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 
@@ -211,7 +212,7 @@ App(service, name="Device").run(overrides=json.loads(sys.argv[1]))
         await until(lambda: f"Sending SUBACK to {instance}\n" in bench.broker.log)
         for number in (1, 13, 2):
             await client.emit(happened, number)
-        with anyio.fail_after(40):
+        with anyio.fail_after(patient(40)):
             while sorted(flat(lines("done"))) != [1, 2] or not dead_letters(bench, instance):
                 if process.poll() is not None:
                     assert process.returncode == -signal.SIGKILL

@@ -13,6 +13,7 @@ import pytest
 from purista_fast import remote
 from tests.broker.helpers import Bench, until
 from tests.broker.runs import Run
+from tests.patience import patient
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 PLACED = """
@@ -78,7 +79,7 @@ async def test_an_application_is_placed_by_its_profiles(bench: Bench, tmp_path: 
         def call() -> subprocess.CompletedProcess[str]:
             line = [sys.executable, "-m", "purista_fast.cli", *words]
             whole = {**environment, **variables}
-            return subprocess.run(line, cwd=tmp_path, env=whole, capture_output=True, text=True, timeout=30)
+            return subprocess.run(line, cwd=tmp_path, env=whole, capture_output=True, text=True, timeout=patient(30))
 
         done = await anyio.to_thread.run_sync(call)
         assert done.returncode == 0, done.stderr + done.stdout

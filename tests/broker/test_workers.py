@@ -19,6 +19,7 @@ from purista_fast import Event, connect, remote
 from tests.broker.configured import configured
 from tests.broker.helpers import PATIENCE, Bench, until
 from tests.broker.runs import Run
+from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
 WORK = """
@@ -226,7 +227,7 @@ async def test_fewer_workers_leave_nothing_forgotten(bench: Bench, run: Callable
             "PURISTA_BRIDGE__INSTANCE_ID": bench.prefix,
             "STATE_DIRECTORY": str(bench.state_dir / "state"),
         }
-        return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=30)
+        return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=patient(30))
 
     unnamed = await anyio.to_thread.run_sync(retire)
     assert (unnamed.returncode, "name one by --instance" in unnamed.stderr) == (2, True)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from purista_fast import App, ConfigError, Context, Event, Service, remote
 from purista_fast.check import Finding, Report, check
 from purista_fast.policy import Retry
+from tests.patience import patient
 
 reading = Event("reading", float)
 alarm = Event("alarm", float)
@@ -329,7 +330,7 @@ app = App(house)
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PURISTA_")}
     line = [sys.executable, "-m", "purista_fast.cli", "check", *words]
-    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=30)
+    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=patient(30))
 
 
 def test_the_command_line(tmp_path: Path) -> None:

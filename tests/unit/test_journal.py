@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from purista_fast.cli.journal import mark
+from tests.patience import patient
 
 APP = """
 import logging, os, signal
@@ -36,7 +37,7 @@ def run(folder: Path, *words: str, named: str | None) -> str:
         if named is not None:
             environ["JOURNAL_STREAM"] = named.format(device=found.st_dev, inode=found.st_ino)
         command = [sys.executable, "-m", "purista_fast.cli", "run", *words]
-        done = subprocess.run(command, cwd=folder, env=environ, stderr=theirs, timeout=30)
+        done = subprocess.run(command, cwd=folder, env=environ, stderr=theirs, timeout=patient(30))
         theirs.shutdown(socket.SHUT_RDWR)
         written = b""
         while data := ours.recv(65_536):

@@ -15,6 +15,7 @@ import pytest
 from purista_fast import ConfigError
 from purista_fast.notify import Manager
 from tests.mosquitto import Mosquitto, free_port, mosquitto
+from tests.patience import patient
 
 WORKS = """
 import os, subprocess, sys, time
@@ -142,7 +143,7 @@ def test_ready_alive_and_stopping(receiver: Receiver, backend: str) -> None:
     assert last["STOPPING"] == "1"
     assert last["STATUS"] == "stopping: finishing what is under way"
     assert int(last["EXTEND_TIMEOUT_USEC"]) > 2 * 10_000_000, "drain_timeout is 10 s, and timers have it as well"
-    _, logged = process.communicate(timeout=20)
+    _, logged = process.communicate(timeout=patient(20))
     assert process.returncode == 0, logged
 
 
@@ -188,7 +189,7 @@ def test_a_blocked_loop_misses_the_watchdog_and_says_where(
     until((receiver.folder / "blocked").exists)
     assert receiver.nothing_more(1.0)
     process.send_signal(signal.SIGABRT)  # what systemd does then
-    _, logged = process.communicate(timeout=20)
+    _, logged = process.communicate(timeout=patient(20))
     assert process.returncode == -signal.SIGABRT
     assert "works.py" in logged
     assert "in block" in logged
@@ -204,7 +205,7 @@ def test_a_drain_goes_on_with_signs_of_life(receiver: Receiver, until: Callable[
     for _ in range(5):
         assert receiver.next() == {"WATCHDOG": "1"}
     (receiver.folder / "end").touch()
-    _, logged = process.communicate(timeout=20)
+    _, logged = process.communicate(timeout=patient(20))
     assert process.returncode == 0, logged
 
 
@@ -259,7 +260,7 @@ def test_workers_are_watched_by_their_supervisor(receiver: Receiver, tmp_path: P
             pass
         process.send_signal(signal.SIGTERM)
         assert receiver.next_with("STOPPING")["STOPPING"] == "1"
-        process.communicate(timeout=30)
+        process.communicate(timeout=patient(30))
     assert process.returncode == 0
 
 
@@ -267,7 +268,7 @@ def test_a_start_that_fails_is_never_ready(receiver: Receiver) -> None:
     process = receiver.start(
         "--bridge", f"mqtt://localhost:{free_port()}", PURISTA_BRIDGE__CONNECT_TIMEOUT="0.2", WATCHDOG_USEC="200000"
     )
-    process.communicate(timeout=20)
+    process.communicate(timeout=patient(20))
     assert process.returncode == 3
     assert receiver.nothing_more(0.1)
 
@@ -281,7 +282,7 @@ def test_a_manager_that_is_gone_does_not_end_it(receiver: Receiver) -> None:
         assert line, log
     assert "the service manager cannot be told READY=1: No such file" in log
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=patient(20))
     assert process.returncode == 0
 
 
@@ -313,7 +314,7 @@ async def test_a_bridge_that_is_broken_gets_no_sign_of_life(tmp_path: Path, capl
         return seen
 
     try:
-        with anyio.fail_after(20):
+        with anyio.fail_after(patient(20)):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(manager.watch, lambda: ("well", broken[0]))
                 await until("READY=1")
@@ -347,7 +348,7 @@ async def test_a_full_queue_is_waited_for(tmp_path: Path) -> None:
     receiver.socket.setblocking(False)
     fill(receiver.address)
     try:
-        with anyio.fail_after(20):
+        with anyio.fail_after(patient(20)):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(manager.tell, "READY=1")
                 await anyio.wait_all_tasks_blocked()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.mosquitto import Mosquitto, mosquitto
+from tests.patience import patient
 
 WORKS = """
 import os
@@ -78,9 +79,9 @@ def test_it_runs_where_only_the_state_can_be_written(tmp_path: Path, url: str) -
     )
     try:
         assert process.stdout is not None
-        assert process.stdout.readline() == "Read-only file system\n", process.communicate(timeout=20)[1]
+        assert process.stdout.readline() == "Read-only file system\n", process.communicate(timeout=patient(20))[1]
         process.send_signal(signal.SIGTERM)
-        _, logged = process.communicate(timeout=20)
+        _, logged = process.communicate(timeout=patient(20))
     finally:
         process.kill()
         process.communicate()

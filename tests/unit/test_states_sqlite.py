@@ -22,6 +22,7 @@ from purista_fast.storage.clock import Moment, PoweredClock
 from purista_fast.storage.database import StorageError
 from purista_fast.stores import sqlite as module
 from purista_fast.stores.sqlite import SqliteStates
+from tests.patience import patient
 from tests.unit.disks import Disk
 
 pytestmark = pytest.mark.anyio
@@ -151,7 +152,7 @@ async def test_a_caller_that_is_cancelled_leaves_the_file_in_order(file: Path, m
 
     def slowly(batch: list[module._Operation]) -> list[object]:
         entered.set()
-        go_on.wait(30)
+        go_on.wait(patient(30))
         return attempt(batch)
 
     monkeypatch.setattr(store, "_attempt", slowly)
@@ -177,7 +178,7 @@ async def test_asyncio_s_own_cancellation_leaves_the_file_in_order(file: Path, m
 
     def slowly(db: sqlite3.Connection, service: str, key: str, now: Moment) -> Any:
         entered.set()
-        go_on.wait(30)  # within the transaction
+        go_on.wait(patient(30))  # within the transaction
         return find(db, service, key, now)
 
     monkeypatch.setattr(module.states, "find", slowly)

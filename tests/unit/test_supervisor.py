@@ -12,6 +12,7 @@ import pytest
 
 from purista_fast.cli import supervisor
 from purista_fast.cli.supervisor import Supervisor
+from tests.patience import patient
 
 Start = Callable[..., subprocess.Popen[str]]
 SCRIPT = supervisor.__file__
@@ -90,7 +91,7 @@ def test_the_others_follow_once_the_first_is_ready(start: Start) -> None:
     log = read_until(process.stderr, "all workers are ready: 3")
     assert "worker 1 is started as process" in log.splitlines()[0]
     process.send_signal(signal.SIGTERM)
-    printed, logged = process.communicate(timeout=20)
+    printed, logged = process.communicate(timeout=patient(20))
     assert process.returncode == 0, logged
     assert sorted(printed.splitlines()) == [f"{what} {n}" for what in ("started", "stopped") for n in (1, 2, 3)]
     for line in (log + logged).splitlines():
@@ -107,14 +108,14 @@ def test_a_worker_that_dies_is_started_again(start: Start) -> None:
     if "all workers are ready" not in log.partition("SIGKILL")[2]:
         read_until(process.stderr, "all workers are ready: 2")
     process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=20)
+    printed, _ = process.communicate(timeout=patient(20))
     assert (process.returncode, printed.count("started 2")) == (0, 2)
 
 
 @pytest.mark.parametrize("before", ["", READY], ids=["never ready", "ready, not for long"])
 def test_one_that_dies_again_and_again_ends_all(start: Start, before: str) -> None:
     process = start(f'if number == "2":\n    {before or "pass"}\n    sys.exit(7)\n' + READY + FOR_EVER)
-    printed, logged = process.communicate(timeout=20)
+    printed, logged = process.communicate(timeout=patient(20))
     assert process.returncode == 7
     assert printed.count("started 2") == 5
     assert "stopped 1" in printed
@@ -127,7 +128,7 @@ def test_one_that_dies_again_and_again_ends_all(start: Start, before: str) -> No
 
 def test_wrong_usage_is_told_once(start: Start) -> None:
     process = start("sys.exit(2)\n", 3)
-    printed, logged = process.communicate(timeout=20)
+    printed, logged = process.communicate(timeout=patient(20))
     assert (process.returncode, printed) == (2, "started 1\n")
     assert "giving up: worker 1 ended with code 2: its arguments or its configuration are wrong" in logged
 
@@ -135,7 +136,7 @@ def test_wrong_usage_is_told_once(start: Start) -> None:
 def test_what_cannot_be_started_ends_it(tmp_path: Path) -> None:
     (tmp_path / "quick.py").write_text(QUICK)
     command = [sys.executable, "-I", "-S", "quick.py", "INFO", "2", str(tmp_path / "missing")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=patient(20))
     assert done.returncode == 1
     assert "worker 1 cannot be started: No such file or directory" in done.stderr
     assert "giving up" in done.stderr
@@ -148,7 +149,7 @@ def test_a_second_signal_kills(start: Start) -> None:
     process.send_signal(signal.SIGTERM)
     read_until(process.stdout, "deaf")
     process.send_signal(signal.SIGTERM)
-    _, logged = process.communicate(timeout=20)
+    _, logged = process.communicate(timeout=patient(20))
     assert process.returncode == 1
     assert "SIGTERM once more: the workers are killed" in logged
     assert "worker 1 was ended by SIGKILL instead of stopping" in logged
@@ -169,7 +170,7 @@ def test_systemd_is_told_once_all_are_ready(start: Start, tmp_path: Path) -> Non
         process.send_signal(signal.SIGTERM)
         assert systemd.recv(1000) == b"STOPPING=1"
         assert systemd.recv(1000) == b"EXTEND_TIMEOUT_USEC=7"
-        process.communicate(timeout=20)
+        process.communicate(timeout=patient(20))
     assert process.returncode == 0
 
 
@@ -183,7 +184,7 @@ def test_a_worker_that_hangs_is_killed_and_systemd_hears_of_the_rest(start: Star
         assert "worker 1 was ended by SIGABRT" in log
         assert b"WATCHDOG=1" in [systemd.recv(1000) for _ in range(4)]
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=patient(20))
 
 
 def test_a_watchdog_of_another_process_is_none_of_its_own() -> None:
@@ -200,7 +201,7 @@ def test_nobody_else_reports_for_a_worker(start: Start) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
         out.sendto(b"READY=1", "\0" + process.stdout.readline().strip()[1:])
     process.send_signal(signal.SIGTERM)
-    _, logged = process.communicate(timeout=20)
+    _, logged = process.communicate(timeout=patient(20))
     assert process.returncode == 0
     assert "ready" not in logged
 
@@ -209,7 +210,7 @@ def test_the_level_of_the_log(start: Start) -> None:
     process = start(READY + FOR_EVER, 1, level="WARNING")
     read_until(process.stdout, "started 1")
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=20)[1] == ""
+    assert process.communicate(timeout=patient(20))[1] == ""
 
 
 def test_the_journal_has_the_time_itself(tmp_path: Path) -> None:
@@ -219,7 +220,7 @@ def test_the_journal_has_the_time_itself(tmp_path: Path) -> None:
         found = os.fstat(log.fileno())
         environment = {**os.environ, "JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
         command = [sys.executable, "-I", "-S", "quick.py", "INFO", "1", str(tmp_path / "missing")]
-        subprocess.run(command, cwd=tmp_path, env=environment, stderr=log, timeout=20)
+        subprocess.run(command, cwd=tmp_path, env=environment, stderr=log, timeout=patient(20))
     lines = (tmp_path / "log").read_text().splitlines()
     assert lines[0].startswith("<4>purista_fast.workers: worker 1 cannot be started")
     assert lines[-1].startswith("<3>purista_fast.workers: giving up")
@@ -232,5 +233,5 @@ def test_it_goes_on_when_nobody_reads_its_log(start: Start) -> None:
     process.stderr.close()
     process.stderr = None
     process.send_signal(signal.SIGTERM)
-    printed, _ = process.communicate(timeout=20)
+    printed, _ = process.communicate(timeout=patient(20))
     assert (process.returncode, "stopped 1" in printed) == (0, True)

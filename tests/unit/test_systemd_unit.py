@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import patient
 from tests.unit.programs import systemd_analyze
 
 GREENHOUSE = """
@@ -32,7 +33,7 @@ def write(folder: Path, *words: str, code: int = 0) -> str:
     """What `purista-fast systemd-unit greenhouse:app` prints, or its error."""
     command = [sys.executable, "-m", "purista_fast.cli", "systemd-unit", "greenhouse:app", *words]
     environ = {key: value for key, value in os.environ.items() if not key.startswith("PURISTA_")}
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=patient(30))
     assert done.returncode == code, done.stderr
     return done.stderr if code else done.stdout
 
@@ -50,14 +51,16 @@ def verified(folder: Path, text: str) -> float:
     """Has systemd judge a unit; returns its exposure."""
     unit = folder / "greenhouse.service"
     unit.write_text(text)
-    done = subprocess.run([systemd_analyze(), "verify", "--man=no", unit], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [systemd_analyze(), "verify", "--man=no", unit], capture_output=True, text=True, timeout=patient(60)
+    )
     complaints = [line for line in done.stderr.splitlines() if unit.name in line and not NEWER.search(line)]
     assert (done.returncode, complaints) == (0, [])
     command = [systemd_analyze(), "security", "--offline=true", "--no-pager", "--json=short", unit]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=patient(60)).stdout)
     assert found
     command = [systemd_analyze(), "security", "--offline=true", "--no-pager", f"--threshold={MOST_EXPOSURE * 10:.0f}"]
-    judged = subprocess.run([*command, unit], capture_output=True, text=True, timeout=60)
+    judged = subprocess.run([*command, unit], capture_output=True, text=True, timeout=patient(60))
     assert judged.returncode == 0, judged.stdout
     said = re.search(r"exposure level for \S+: ([\d.]+)", judged.stdout)
     assert said, judged.stdout

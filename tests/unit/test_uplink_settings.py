@@ -12,6 +12,7 @@ from purista_fast import ConfigError
 from purista_fast.config import load
 from purista_fast.uplink.patterns import Patterns
 from purista_fast.uplink.settings import UplinkEventSettings
+from tests.patience import patient
 
 FILE = """
 [bridge]
@@ -107,5 +108,5 @@ def test_a_pattern_is_text_beside_its_stars() -> None:
 
 def test_an_application_without_one_imports_nothing_of_it() -> None:
     code = "import sys, purista_fast.config as c; c.load(environ={}); print(*(m for m in sys.modules if 'uplink' in m))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=patient(30))
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -18,19 +18,8 @@ from tools.arm.systems import DIST, HERE, KIT, REPOSITORY, SUITES
 __all__ = ("COMPILERS", "Proof", "StepError")
 
 COMPILERS = ["cc", "gcc", "clang", "tcc", "rustc", "cargo"]
-_COPIED = [
-    "tests",
-    "docs",
-    "examples",
-    "benches",
-    "requirements",
-    "tools",
-    ".ci",
-    "*.md",
-    "LICENSE",
-    "Makefile",
-    "*.toml",
-]
+_LEFT = [":!python", ":!rust"]
+"""What is not copied: nothing but the wheel may bring the package."""
 _TOOLS = "cronsim pytest pytest-timeout hypothesis trio"
 _PATIENCE = float(os.environ.get("TESTS_PATIENCE", "12"))
 _INSTALL = "venv/bin/pip install --quiet --no-index --find-links dist --find-links dist/wheelhouse --find-links wheels"
@@ -110,7 +99,7 @@ class Proof:
         for path in self._work.iterdir():
             if path.is_dir() and not (goes_on and path.name == "venv"):
                 shutil.rmtree(path)
-        listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_COPIED]
+        listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".", *_LEFT]
         tracked = subprocess.run(listing, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
         files = [REPOSITORY / name for name in tracked.split("\0") if name]
         for file in [*files, *_wheels()]:
