@@ -21,6 +21,7 @@ from purista_fast import (
     remote,
     testing,
 )
+from purista_fast.stores.secrets import Secret
 
 
 class Reading(Struct, frozen=True):
@@ -145,3 +146,28 @@ async def running() -> None:
                 assert_type(message, Message)
     async with connect("mqtt://localhost", name="Tool") as remote_client:
         assert_type(await remote_client.invoke(sign_up, "ada"), dict[str, int])
+
+
+async def stores(ctx: Context, client: Client) -> None:
+    assert_type(await ctx.states.get("a", type=Reading), Reading | None)
+    assert_type(await ctx.states.get("a", type=int, default=0), int)
+    assert_type(await ctx.states.get("a", type=int, default=""), int | str)
+    assert_type(await ctx.states.get("a"), Any)
+    assert_type(await ctx.states.increment("a"), int | float)
+    assert_type(await ctx.states.update("a", len, default=""), int)
+    assert_type(await ctx.states.compare_and_set("a", 1, Reading("a", 1.0)), bool)
+    assert_type(await client.states.of("Thermo").remove("a"), bool)
+    assert_type(await ctx.configs.get("a", type=float), float | None)
+    assert_type(await ctx.secrets.get("a"), Secret | None)
+
+
+async def timers() -> None:
+    @thermo.every(lambda bus: bus.pace, jitter=0.1, missed="run_once")
+    async def often(ctx: Context) -> None: ...
+
+    @thermo.cron("0 3 * * *", timezone="Europe/Berlin")
+    def nightly(ctx: Context) -> int:
+        return 1
+
+    await often(testing.context())
+    await nightly(testing.context())
