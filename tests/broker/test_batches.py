@@ -20,7 +20,8 @@ pytestmark = pytest.mark.anyio
 
 happened = Event("happened", int)
 other = Event("other", int)
-LONG = 20.0
+LONG = 1000.0
+PATIENT = {"ack_within": 2 * LONG}
 SOON = Retry(attempts=3, base=0.05, maximum=0.05, jitter=0.0)
 
 
@@ -37,7 +38,7 @@ async def test_it_is_acknowledged_as_a_whole_after_the_handler(bench: Bench) -> 
         entered.set()
         await release.wait()
 
-    async with serve(bench, service) as client:
+    async with serve(bench, service, retries=PATIENT) as client:
         for number in range(5):
             await client.emit(happened, number)
             await until(lambda number=number: client.statistics()["unacknowledged"] == number + 1)
@@ -98,7 +99,7 @@ async def test_what_does_not_fit_is_a_dead_letter_and_the_others_are_handled(ben
     async def on(ctx: Context, payloads: list[int]) -> None:
         got.append(payloads)
 
-    async with serve(bench, service) as client:
+    async with serve(bench, service, retries=PATIENT) as client:
         for payload in (1, "two", 3):
             await client.emit("happened", payload)
         await until(lambda: got == [[1, 3]] and client.statistics()["dead_letters"]["messages"] == 1)
@@ -116,7 +117,7 @@ async def test_a_final_error_makes_dead_letters_of_all(bench: Bench) -> None:
         error.is_final = True
         raise error
 
-    async with serve(bench, service) as client:
+    async with serve(bench, service, retries=PATIENT) as client:
         for number in range(3):
             await client.emit(happened, number)
         await until(lambda: client.statistics()["dead_letters"]["messages"] == 3)

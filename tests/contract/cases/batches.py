@@ -9,9 +9,11 @@ import pytest
 from purista_fast import Batch, Client, Context, Event, HandledError, Service
 from tests.contract.harness import Harness
 from tests.contract.helpers import Gate, Inbox, Stored, doubled, eventually, numbered, reading_stored
+from tests.patience import patient
 
-LONG = 20.0
-"""Seconds that no test waits for: less than `retries.ack_within`."""
+LONG = 1000.0
+"""Seconds that no test waits for."""
+PATIENT: dict[str, dict[str, float]] = {"retries": {"ack_within": 2 * LONG}}
 
 
 def seen(client: Client, label: str) -> int:
@@ -30,7 +32,7 @@ class BatchCases:
         async def on(ctx: Context, payloads: list[int]) -> None:
             got.put(payloads)
 
-        async with harness.serve(watch) as client:
+        async with harness.serve(watch, **PATIENT) as client:
             for number in range(25):
                 await client.emit(numbered, number)
             await eventually(lambda: sum(map(len, got.items)) == 25)
@@ -46,8 +48,8 @@ class BatchCases:
         async def on(ctx: Context, payloads: list[int]) -> None:
             got.put(payloads)
 
-        with anyio.fail_after(LONG - 1):
-            async with harness.serve(watch) as client:
+        with anyio.fail_after(patient(20)):
+            async with harness.serve(watch, **PATIENT) as client:
                 for number in range(10):
                     await client.emit(numbered, number)
                     await eventually(lambda number=number: seen(client, "Watch/1/on") == number + 1)  # type: ignore[misc]
@@ -61,8 +63,8 @@ class BatchCases:
         async def on(ctx: Context, payloads: list[int]) -> None:
             got.put(payloads)
 
-        with anyio.fail_after(LONG - 1):
-            async with harness.serve(watch) as client:
+        with anyio.fail_after(patient(20)):
+            async with harness.serve(watch, **PATIENT) as client:
                 for number in range(3):
                     await client.emit(numbered, number)
                 await eventually(lambda: client.statistics()["subscriptions"]["Watch/1/on"]["running"] == 3)
@@ -84,7 +86,7 @@ class BatchCases:
             assert ctx.messages == (ctx.message,)
             told.put((payload, ctx.tenant_id, ctx.principal_id))
 
-        async with harness.serve(watch) as client:
+        async with harness.serve(watch, **PATIENT) as client:
             for tenant in ("a", "a", "a", "b"):
                 await client.acting(tenant_id=tenant, principal_id="p").emit(numbered, 1)
             assert await got.wait(2) == [
@@ -107,7 +109,7 @@ class BatchCases:
         async def on_error(ctx: Context, payload: Any) -> None:
             reports.put((payload["eventName"], payload["error"], ctx.message.sender.service_target))
 
-        async with harness.serve(watch) as client:
+        async with harness.serve(watch, **PATIENT) as client:
             await client.emit("readingStored", {"sensor": 1})
             await client.emit(reading_stored, Stored("a", 1))
             await client.emit(reading_stored, Stored("a", 2))
@@ -135,7 +137,7 @@ class BatchCases:
         async def on_error(ctx: Context, payload: Any) -> None:
             reports.put(payload["messageId"])
 
-        async with harness.serve(watch) as client:
+        async with harness.serve(watch, **PATIENT) as client:
             for number in range(6):
                 await client.emit(numbered, number)
             assert await got.wait(1) == [[3, 4, 5]], "the next batch goes on"
@@ -161,7 +163,7 @@ class BatchCases:
         async def on_total(ctx: Context, payload: int) -> None:
             got.put(payload)
 
-        async with harness.serve(watch) as client:
+        async with harness.serve(watch, **PATIENT) as client:
             for number in range(4):
                 await client.emit(numbered, number)
             assert await got.wait(1) == [6]
@@ -180,7 +182,7 @@ class BatchCases:
         async def each(ctx: Context, payload: int) -> None:
             got.put(payload)
 
-        async with harness.serve(watch) as client:
+        async with harness.serve(watch, **PATIENT) as client:
             for number in range(6):
                 await client.emit(numbered, number)
             assert await got.wait(6) == list(range(6))
