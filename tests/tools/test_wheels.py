@@ -159,6 +159,14 @@ def test_what_a_machine_may_lack_is_found(changes: dict[str, object], said: str)
     assert any(said in problem for problem in loading(extension(**changes), "aarch64", "glibc"))
 
 
+def test_armv6_may_have_the_glibc_of_its_raspberry_pi_os() -> None:
+    def found(version: str) -> list[str]:
+        return list(loading(extension("arm", versions={"libc.so.6": [version]}), "armv6l", "glibc"))
+
+    assert found("GLIBC_2.36") == []
+    assert found("GLIBC_2.37") == ["needs GLIBC_2.37 of libc.so.6, more than glibc 2.36 has"]
+
+
 def test_versions_of_glibc_are_nothing_for_musl() -> None:
     found = list(loading(extension(), "aarch64", "musl"))
     assert found == ["needs libc.so.6, which is no part of musl", "needs GLIBC_2.17 of libc.so.6, more than musl has"]

@@ -14,7 +14,9 @@ OLDEST_PYTHON = PyVersion(3, 11)
 # is; and 3.11 gets no more than security fixes. What the limited API of 3.11 has instead makes a tuple for each call
 # (docs/performance.md).
 BEYOND_THE_ABI = {"PyObject_Vectorcall"}
-GLIBC = (2, 17)
+# The newest glibc whose symbols may be used. manylinux2014 says 2.17; no manylinux is for ARMv6, where zig links
+# against a newer one, and the first Raspberry Pi OS with Python 3.11 has 2.36.
+GLIBC = {"x86_64": (2, 17), "aarch64": (2, 17), "armv7l": (2, 17), "armv6l": (2, 36)}
 LIBRARIES = {
     "glibc": re.compile(r"lib(c|m|dl|pthread|rt)\.so\.\d|ld-linux(-x86-64|-aarch64|-armhf)?\.so\.\d"),
     "musl": re.compile(r"libc\.so|libc\.musl-\w+\.so\.1"),
@@ -33,7 +35,7 @@ def loading(extension: Extension, machine: str, libc: str) -> Iterator[str]:
     """What keeps it from loading, or makes it less safe: `machine` as in the name of a wheel, `libc` glibc or musl."""
     if extension.machine != ("arm" if machine.startswith("arm") else machine):
         yield f"the extension is for {extension.machine}, the name says {machine}"
-    yield from needs(extension, libc)
+    yield from needs(extension, libc, GLIBC[machine])
     if extension.alignment < PAGES[machine]:
         yield f"its segments are aligned to {extension.alignment} bytes: a kernel may have pages of {PAGES[machine]}"
     if extension.executable_stack:
@@ -44,21 +46,22 @@ def loading(extension: Extension, machine: str, libc: str) -> Iterator[str]:
         yield f"is not stripped: {', '.join(left)}"
 
 
-def needs(extension: Extension, libc: str) -> Iterator[str]:
-    """Libraries and symbols that the C library does not have."""
+def needs(extension: Extension, libc: str, glibc: tuple[int, int]) -> Iterator[str]:
+    """Libraries and symbols that the C library, musl or this version of glibc, does not have."""
+    name = "musl" if libc == "musl" else f"glibc {glibc[0]}.{glibc[1]}"
     for library in extension.needed:
         if not LIBRARIES[libc].fullmatch(library):
             yield f"needs {library}, which is no part of {libc}"
     for library, versions in extension.versions.items():
         for version in versions:
             number = re.fullmatch(r"GLIBC_(\d+)\.(\d+)(\.\d+)?", version)
-            if libc == "musl" or not number or (int(number[1]), int(number[2])) > GLIBC:
-                yield f"needs {version} of {library}, more than {'musl has' if libc == 'musl' else 'glibc 2.17 has'}"
+            if libc == "musl" or not number or (int(number[1]), int(number[2])) > glibc:
+                yield f"needs {version} of {library}, more than {name} has"
     for symbol, version in extension.undefined.items():
         if symbol.startswith(OF_THE_COMPILER):
             yield f"needs {symbol}, a function of the compiler that no C library has"
         elif libc == "glibc" and not version and not re.match("_?Py", symbol):
-            yield f"needs {symbol}, which glibc 2.17 does not have"
+            yield f"needs {symbol}, which {name} does not have"
 
 
 def python(extension: Extension) -> Iterator[str]:
