@@ -37,7 +37,6 @@ def environment(work: Path, flags: str = "") -> dict[str, str]:
         "PATH": f"{KIT}/venv/bin:{os.environ['PATH']}",
         "RUSTC": str(wrapper),
         "RUSTFLAGS": flags,
-        "SOURCE_DATE_EPOCH": epoch(),
     }
 
 
@@ -99,6 +98,7 @@ def main() -> None:
         parser.error(f"no target {' '.join(words)}; there are {', '.join(target.triple for target in TARGETS)}")
     out: Path = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
+    os.environ["SOURCE_DATE_EPOCH"] = epoch()  # once: a commit while it builds must not give files of two times
     with tempfile.TemporaryDirectory(prefix="wheels-") as work:
         made = build(out, Path(work), targets)
     if arguments.reproduce:
