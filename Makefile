@@ -67,6 +67,14 @@ help: ## list the targets
 demo: $(BUILT) ## watch data of this machine flow through services (BRIDGE=memory:// SECONDS=15)
 	@$(BIN)/purista-fast demo --bridge "$(BRIDGE)" --seconds "$(SECONDS)"
 
+.PHONY: demo-cloud
+demo-cloud: $(BUILT) broker ## three devices, a cloud, and a link that is cut: what each side has, on one screen (SECONDS=30)
+	@cd examples/fleet && "$(CURDIR)/$(BIN)/python" story.py $(if $(filter file,$(origin SECONDS)),30,$(SECONDS))
+
+.PHONY: day
+day: $(BUILT) broker ## what a day of a device costs, raw and prepared, write it into docs/edge-to-cloud.md
+	$(BIN)/python -m benches.day
+
 .PHONY: test
 test: $(BUILT) broker ## run all tests: Rust, then Python with a real broker
 	$(call need,command -v systemd-analyze,systemd-analyze,systemd)
