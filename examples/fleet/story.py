@@ -75,6 +75,12 @@ class Story:
         self.say("the link is back")
         await self.until(self.seconds)
 
+    async def caught_up(self) -> None:
+        """Waits until the devices have nothing left to send: a device that stops before keeps it for its next start."""
+        with anyio.move_on_after(SETTLE):
+            while any(one.waiting for one in self.told.values()):
+                await anyio.sleep(0.2)
+
     async def set_limit(self, device: str, sensor: str, above: float) -> None:
         """Has the cloud set a limit on one device."""
         try:
@@ -152,6 +158,7 @@ async def run(seconds: float, folder: Path) -> bool:
                 story = Story(seconds, link, client, told)
                 try:
                     await story.play(tasks)
+                    await story.caught_up()
                 finally:
                     for process in processes:
                         process.send_signal(signal.SIGTERM)

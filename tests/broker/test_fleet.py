@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import patience
+from tests.patience import patient
 
 STORY = Path(__file__).parents[2] / "examples" / "fleet" / "story.py"
 
 
-@pytest.mark.timeout(patience(240))
+@pytest.mark.timeout(patient(240))
 def test_in_the_end_the_counts_agree() -> None:
-    done = subprocess.run([sys.executable, str(STORY), "12"], capture_output=True, text=True, timeout=patience(200))
+    done = subprocess.run([sys.executable, str(STORY), "12"], capture_output=True, text=True, timeout=patient(200))
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert lines[-1] == "the counts agree"
