@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from . import later as later  # before asyncio comes
 from ._core import Address, Message, __version__
 from .app import App, connect
 from .client import Client

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote
 
 from ...config import BridgeSettings
 from ...errors import ConfigError
 from ...urls import public_url, split
 from .token import Token, ask_token
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ("Broker",)
 
@@ -113,6 +116,8 @@ def _credentials(
 
 def _context(settings: BridgeSettings) -> ssl.SSLContext:
     """TLS with verification on."""
+    import ssl  # OpenSSL comes only where it is used
+
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ssl.SSLError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import ssl
+import sys
 import time
 from collections.abc import Awaitable, Callable
 
@@ -287,13 +287,13 @@ class Session:
         if isinstance(error, Refused) and error.code in _FINAL:
             hint = _HINTS.get(error.code, "")
             raise BridgeError(f"the broker at {self._broker} refuses: {reason}{hint}") from error
-        if isinstance(error, ssl.SSLCertVerificationError):
+        if untrusted := getattr(error, "verify_message", None):
             raise BridgeError(
-                f"the certificate of {self._broker} is not trusted: {error.verify_message}; name the certificate "
+                f"the certificate of {self._broker} is not trusted: {untrusted}; name the certificate "
                 "authority by bridge.ca_file, and the host as the certificate does"
             ) from error
         if self._waits and elapsed >= self._timeout:
-            what = "no TLS with the broker at" if isinstance(error, ssl.SSLError) else "no broker at"
+            what = "no TLS with the broker at" if _is_of_tls(error) else "no broker at"
             what = "no token for the broker at" if isinstance(error, TokenFailed) else what
             raise BridgeError(
                 f"{what} {self._broker}: {reason} (tried for {elapsed:.1f} s; see bridge.url, bridge.connect_timeout)"
@@ -320,9 +320,15 @@ _HINTS = {
 }
 
 
+def _is_of_tls(error: Exception) -> bool:
+    """Whether it is an ``ssl.SSLError``: where there is none, OpenSSL need not be loaded to say so."""
+    ssl = sys.modules.get("ssl")
+    return ssl is not None and isinstance(error, ssl.SSLError)
+
+
 def _reason(error: Exception, timeout: float) -> str:
-    if isinstance(error, ssl.SSLError):
-        return error.reason or str(error)
+    if _is_of_tls(error):
+        return getattr(error, "reason", None) or str(error)
     if isinstance(error, TimeoutError):
         return f"no answer within {timeout} s"
     if isinstance(error, OSError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -22,7 +21,6 @@ _PIECE = 64 * 1024
 _MOST = 4
 """How many pieces are read before whoever wants them has taken them."""
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
-_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class QuickSocket:
@@ -33,11 +31,18 @@ class QuickSocket:
     not wait if we acknowledge at once, which TCP_QUICKACK asks for; Linux forgets that with each receive.
     """
 
-    __slots__ = ("raw",)
+    __slots__ = ("_pending", "_would_block", "raw")
 
     def __init__(self, sock: socket.socket) -> None:
         self.raw = sock
         """The socket itself, to wait for."""
+        self._would_block: tuple[type[OSError], ...] = (BlockingIOError,)
+        self._pending: Callable[[], int] | None = getattr(sock, "pending", None)
+        """Of TLS: how much it has read that nobody has taken."""
+        if self._pending is not None:
+            import ssl  # with the first connection that has TLS
+
+            self._would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._acknowledge_quickly()
 
@@ -48,14 +53,14 @@ class QuickSocket:
         """
         try:
             data = self.raw.recv(_PIECE)
-        except _WOULD_BLOCK:
+        except self._would_block:
             return None
         self._acknowledge_quickly()
         return data
 
     def has_more(self) -> bool:
         """Whether there is something to read that the system does not tell of: TLS has taken it already."""
-        return isinstance(self.raw, ssl.SSLSocket) and self.raw.pending() > 0
+        return self._pending is not None and self._pending() > 0
 
     def send(self, data: bytes | memoryview) -> int | None:
         """Sends what the system takes now, and returns how much that was; ``None`` if it takes nothing.
@@ -66,7 +71,7 @@ class QuickSocket:
         """
         try:
             return self.raw.send(data)
-        except _WOULD_BLOCK:
+        except self._would_block:
             return None
 
     def close(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..._core import Message, WireError, matches, short_info_filter, snake_case, subscription_filter
@@ -15,6 +15,22 @@ __all__ = ("Interest", "Table", "filters_of", "identifier_of")
 _LARGEST = 0x0FFF_FFFF
 """The largest identifier (MQTT 5, 3.8.2.1.2)."""
 _ANY_INFO = "infoServiceReady"
+
+
+def _find_sha256() -> Callable[[bytes], Any]:
+    """CPython's own, where it is: hashlib would bring OpenSSL for it, 3 MB."""
+    for module in ("_sha2", "_sha256"):  # from 3.12 on, and before
+        try:
+            found: Callable[[bytes], Any] = importlib.import_module(module).sha256
+        except ImportError:
+            continue
+        return found
+    import hashlib
+
+    return hashlib.sha256
+
+
+_sha256 = _find_sha256()
 
 
 class Interest:
@@ -85,7 +101,7 @@ class Table:
 
 def identifier_of(text: str) -> int:
     """A filter's identifier: 28 bits of a hash, never 0."""
-    digest = hashlib.sha256(text.encode()).digest()
+    digest: bytes = _sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "big") & _LARGEST or 1
 
 

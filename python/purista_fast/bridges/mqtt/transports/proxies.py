@@ -1,7 +1,8 @@
-"""Imports paho without ``urllib.request``, which it has for proxies alone.
+"""Imports paho without what it has for proxies, TLS and web sockets alone.
 
-That would bring http, email and more into every application: 1.3 MB and 10 ms. paho asks for proxies where it opens a
-socket; here it never does (see :mod:`.sockets`). Whoever uses ``urllib.request``, paho included, gets the real one.
+``urllib.request`` would bring http, email and more into every application: 1.3 MB and 10 ms. paho asks for proxies
+where it opens a socket; here it never does (see :mod:`.sockets`). Whoever uses one of them, paho included,
+gets the real one.
 """
 
 from __future__ import annotations
@@ -9,35 +10,17 @@ from __future__ import annotations
 import importlib
 import sys
 import urllib
-from types import ModuleType
-from typing import Any
+
+from ....later import deferred
 
 __all__ = ("import_paho",)
 
-_NAME = "urllib.request"
-
-
-class _Later(ModuleType):
-    """Stands for a module until something of it is used."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)  # of import itself
-        _withdraw(self)
-        return getattr(importlib.import_module(self.__name__), name)
-
 
 def import_paho() -> None:
-    """Imports ``paho.mqtt.client``; what stands for ``urllib.request`` meanwhile stays where paho finds it."""
-    if _NAME not in sys.modules and "paho.mqtt.client" not in sys.modules:
-        later = sys.modules[_NAME] = _Later(_NAME)
-        setattr(urllib, "request", later)  # noqa: B010 - type checkers know no such attribute
-        try:
-            importlib.import_module("paho.mqtt.client")
-        finally:
-            _withdraw(later)
-
-
-def _withdraw(later: _Later) -> None:
-    if sys.modules.get(_NAME) is later:
-        del sys.modules[_NAME]
+    """Imports ``paho.mqtt.client``; what stands for the rest meanwhile stays where paho finds it."""
+    if "paho.mqtt.client" in sys.modules:
+        return
+    with deferred("urllib.request", "ssl", "hashlib") as made:
+        if "urllib.request" in made:
+            setattr(urllib, "request", made["urllib.request"])  # noqa: B010 - type checkers know no such attribute
+        importlib.import_module("paho.mqtt.client")
