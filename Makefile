@@ -19,6 +19,10 @@ ARM_KIT ?= .arm
 KIT := $(abspath $(ARM_KIT))
 # Which emulated systems `make test-arm` tests; all unless given.
 ROOT ?=
+# Of `make footprint`: minutes of each run, how many runs, and minutes of what is to run an hour.
+MINUTES ?= 10
+RUNS ?= 3
+HOUR ?= 60
 # Which Python makes the virtual environment; the first that is new enough unless given.
 PYTHON ?=
 
@@ -111,6 +115,10 @@ faults: $(BUILT) $(PEERS)/.installed broker ## prove the promises under faults, 
 bench: $(BUILT) $(PEERS)/.installed broker ## measure beside the peers, write benches/results.json and docs/bench.svg (BENCH=A,B1 for some)
 	$(call need,command -v valgrind,valgrind,valgrind)
 	$(BIN)/python -m benches $(BENCH)
+
+.PHONY: footprint
+footprint: $(BUILT) $(PEERS)/.installed broker ## measure memory, CPU, start and disk, 75 minutes, write docs/footprint.md (MINUTES=10 RUNS=3 HOUR=60)
+	$(BIN)/python -m benches.footprint $(MINUTES) $(RUNS) $(HOUR)
 
 .PHONY: fuzz
 fuzz: rust ## fuzz everything that parses bytes (FUZZ_SECONDS=120 for each)

@@ -28,8 +28,8 @@ from . import (
     chart,
     dispatch,
     envelope,
-    footprint,
     growth,
+    idle,
     mqtt,
     mqtt_native,
     others,
@@ -41,7 +41,7 @@ from . import (
 )
 from .harness import Result, Skipped, Wanted
 
-MODULES = (dispatch, others, scale, envelope, topics, topic_memory, mqtt, mqtt_native, footprint, growth)
+MODULES = (dispatch, others, scale, envelope, topics, topic_memory, mqtt, mqtt_native, idle, growth)
 """In the order of the table."""
 
 

@@ -1,4 +1,4 @@
-"""FastStream with one subscriber, idle: what ``benches/footprint.py`` starts with the Python of the peers."""
+"""FastStream with one subscriber, idle: what ``benches/idle.py`` starts with the Python of the peers."""
 
 from __future__ import annotations
 

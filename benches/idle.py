@@ -26,13 +26,13 @@ from .harness import Goal, Result, Skipped, Wanted, compare
 from .mqtt_broker import broker, find
 from .peers import PYTHON
 
-__all__ = ("results",)
+__all__ = ("FASTSTREAM", "results")
 
 _ROUNDS = 7
 _STARTS = 20
 """Of which the fastest counts."""
 _ROOT = Path(__file__).resolve().parents[1]
-_FASTSTREAM = Path(__file__).with_name("peers") / "idle_faststream.py"
+FASTSTREAM = Path(__file__).with_name("peers") / "idle_faststream.py"
 _IMPORTS = "import asyncio, msgspec, anyio"
 _BARE = f"""
 {_IMPORTS}
@@ -131,7 +131,7 @@ def _bare() -> Start:
 
 
 def _faststream(port: int) -> Start:
-    return observe([str(_FASTSTREAM), str(port)], "is ready", str(PYTHON))
+    return observe([str(FASTSTREAM), str(port)], "is ready", str(PYTHON))
 
 
 def _size(process: Start) -> float:
