@@ -187,6 +187,16 @@ def test_a_worker_that_hangs_is_killed_and_systemd_hears_of_the_rest(start: Star
         process.communicate(timeout=patient(20))
 
 
+def test_a_systemd_that_does_not_read_keeps_nobody_waiting(start: Start, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        process = start(READY + FOR_EVER, 1, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="20000")
+        read_until(process.stderr, "takes nothing")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=patient(20))
+    assert process.returncode == 0
+
+
 def test_a_watchdog_of_another_process_is_none_of_its_own() -> None:
     watchdog = {"WATCHDOG_USEC": "1000000"}
     assert Supervisor(1, [], "INFO", watchdog)._watchdog == 1.0

@@ -282,6 +282,8 @@ class Supervisor:
         if self._outer:
             address = "\0" + self._outer[1:] if self._outer.startswith("@") else self._outer
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+                # Nobody may read it: the workers are to be looked after all the same.
+                out.setblocking(False)
                 try:
                     out.sendto(text.encode(), address)
                 except OSError as error:
