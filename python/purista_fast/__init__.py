@@ -24,6 +24,7 @@ from .presence import Instance
 from .service import Service
 
 if TYPE_CHECKING:
+    from .fan_out import each
     from .health import Health
 
 __all__ = (
@@ -52,14 +53,19 @@ __all__ = (
     "UnhandledError",
     "__version__",
     "connect",
+    "each",
     "remote",
 )
 
 
 def __getattr__(name: str) -> Any:
-    """``Health`` is imported when it is used: most applications do not ask themselves how they are."""
+    """What most applications do without is imported when it is used."""
     if name == "Health":
         from .health import Health
 
         return Health
+    if name == "each":
+        from .fan_out import each
+
+        return each
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -145,9 +145,7 @@ class Client:
 
     def statistics(self) -> dict[str, Any]:
         """The bridge's counters and queue depths; those of an uplink under ``uplink``."""
-        uplink = self._runtime.uplink
-        found = self._runtime.bridge.statistics()
-        return found if uplink is None else {**found, "uplink": uplink.statistics()}
+        return self._runtime.statistics()
 
 
 def client_address(name: str, instance_id: str, version: str = "1", target: str = "client") -> Address:

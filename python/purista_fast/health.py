@@ -10,7 +10,7 @@ from .context import Context
 from .definition import remote
 from .reporter import SERVICE, VERSION
 
-__all__ = ("Health", "Outbox", "Queue", "from_statistics", "health")
+__all__ = ("Health", "Outbox", "Queue", "Uplink", "from_statistics", "health")
 
 
 class Outbox(msgspec.Struct, kw_only=True, rename="camel"):
@@ -33,6 +33,28 @@ class Queue(msgspec.Struct, kw_only=True, rename="camel"):
     running: int = 0
     handled: int = 0
     dropped: int = 0
+
+
+class Uplink(msgspec.Struct, kw_only=True, rename="camel"):
+    """The second bridge of a device, to a broker elsewhere."""
+
+    url: str
+    """Without credentials."""
+    instance_id: str
+    """What the device is called there."""
+    connected: bool
+    connected_for: float | None = None
+    """For how long it has been connected; ``None`` if it is not."""
+    reconnects: int = 0
+    outbox: Outbox = msgspec.field(default_factory=Outbox)
+    """What has not gone up yet."""
+    taken_up: int = 0
+    """How many messages were taken for the way up."""
+    taken_down: int = 0
+    """How many came down."""
+    drops: dict[str, int] = {}
+    """How many messages were given up or refused, by reason."""
+    dead_letters: int = 0
 
 
 class Health(msgspec.Struct, kw_only=True, rename="camel"):
@@ -69,6 +91,8 @@ class Health(msgspec.Struct, kw_only=True, rename="camel"):
     """How many invocations wait for an answer of others."""
     late_answers: int = 0
     """How many answers came for nobody."""
+    uplink: Uplink | None = None
+    """``None`` if there is none."""
 
 
 @remote(SERVICE, VERSION)
@@ -85,20 +109,45 @@ def from_statistics(found: dict[str, Any], **rest: Any) -> Health:
 
     :param rest: the fields that no bridge knows.
     """
-    outbox: dict[str, Any] = found.get("outbox", {})
-    names = Outbox.__struct_fields__
     return Health(
         **rest,
         connected_for=found.get("connected_for"),
         reconnects=found.get("reconnects", 0),
-        outbox=msgspec.convert({_camel(name): outbox[name] for name in names if name in outbox}, Outbox),
+        outbox=_outbox(found),
         drops=_drops(found),
         retries=found.get("retries", {}).get("messages", 0),
         dead_letters=found.get("dead_letters", {}).get("messages", 0),
         queues={name: Queue(**counts) for name, counts in found["subscriptions"].items()},
         pending_invocations=found.get("pending_invocations", 0),
         late_answers=found.get("late_answers", 0),
+        uplink=_uplink(found["uplink"]) if "uplink" in found else None,
     )
+
+
+def _uplink(found: dict[str, Any]) -> Uplink:
+    more = {
+        "disk too slow": found["up"]["dropped"],
+        "came back": found["down"]["returned"],
+        "commands not offered": found["refused_commands"],
+    }
+    return Uplink(
+        url=found["url"],
+        instance_id=found["instance_id"],
+        connected=found["connected"],
+        connected_for=found["connected_for"],
+        reconnects=found["reconnects"],
+        outbox=_outbox(found),
+        taken_up=found["up"]["taken"],
+        taken_down=found["down"]["taken"],
+        drops={**_drops(found), **{reason: count for reason, count in more.items() if count}},
+        dead_letters=found["dead_letters"]["messages"],
+    )
+
+
+def _outbox(found: dict[str, Any]) -> Outbox:
+    outbox: dict[str, Any] = found.get("outbox", {})
+    names = Outbox.__struct_fields__
+    return msgspec.convert({_camel(name): outbox[name] for name in names if name in outbox}, Outbox)
 
 
 def _drops(found: dict[str, Any]) -> dict[str, int]:

@@ -50,7 +50,7 @@ class Reporter:
         from .health import from_statistics
 
         return from_statistics(
-            self._bridge.statistics(),
+            self._runtime.statistics(),
             instance_id=self._bridge.instance_id,
             app=self._name,
             version=__version__,

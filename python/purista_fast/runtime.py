@@ -54,6 +54,11 @@ class Runtime:
         """How many commands run now."""
         return self._running + sum(local.running for local in self._locals.values())
 
+    def statistics(self) -> dict[str, Any]:
+        """The bridge's counters and queue depths; those of an uplink under ``uplink``."""
+        found = self.bridge.statistics()
+        return found if self.uplink is None else {**found, "uplink": self.uplink.statistics()}
+
     # --- outwards: what handlers and clients do
 
     async def invoke(

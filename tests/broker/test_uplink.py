@@ -23,7 +23,7 @@ config = Event("fleetConfigChanged", dict[str, int])
 @pytest.fixture(params=["memory", "mqtt"])
 def sides(request: pytest.FixtureRequest, new_broker: Callable[..., Mosquitto], tmp_path: Path) -> Sides:
     """Devices on ``memory://``, and on a broker of their own."""
-    local = new_broker() if request.param == "mqtt" else None
+    local = new_broker(lines=["max_queued_messages 0"]) if request.param == "mqtt" else None
     return Sides(new_broker(lines=["max_queued_messages 0"]), local, tmp_path)
 
 

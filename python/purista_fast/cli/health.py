@@ -6,18 +6,15 @@ import anyio
 import click
 import msgspec
 
-from ..client import Client
 from ..errors import ServiceError
-from ..health import Health, health
+from ..fan_out import each
+from ..health import Health, Uplink, health
 from . import options
 from .failures import FAILED
 from .options import Connection
 from .output import line, note, printable
 
 __all__ = ("command",)
-
-_AT_ONCE = 50
-"""How many instances are asked at the same time."""
 
 
 @click.command("health")
@@ -41,7 +38,7 @@ def command(instance: str | None, timeout: float, as_json: bool, connection: Con
     async def main() -> dict[str, Health | ServiceError]:
         async with connection.open("health") as client:
             wanted = [instance] if instance else [found.instance_id for found in await client.alive(timeout)]
-            return await _ask(client, wanted, timeout)
+            return await each(client, *wanted).invoke(health.using(timeout=timeout)) if wanted else {}
 
     found = anyio.run(main)
     for instance_id, answer in sorted(found.items()):
@@ -52,24 +49,6 @@ def command(instance: str | None, timeout: float, as_json: bool, connection: Con
     if not found:
         note(f"nobody has answered within {timeout:g} s")
     return FAILED if any(isinstance(answer, ServiceError) for answer in found.values()) else 0
-
-
-async def _ask(client: Client, instances: list[str], timeout: float) -> dict[str, Health | ServiceError]:
-    answers: dict[str, Health | ServiceError] = {}
-    room = anyio.Semaphore(_AT_ONCE)
-
-    async def one(instance_id: str) -> None:
-        async with room:
-            try:
-                found: Health = await client.invoke(health.using(instance_id=instance_id, timeout=timeout))
-                answers[instance_id] = found
-            except ServiceError as error:
-                answers[instance_id] = error
-
-    async with anyio.create_task_group() as tasks:
-        for instance_id in instances:
-            tasks.start_soon(one, instance_id)
-    return answers
 
 
 def _readable(found: Health) -> str:
@@ -95,10 +74,21 @@ def _readable(found: Health) -> str:
     ]:
         if count:
             lines.append(f"{what}: {count}")
+    lines += _uplink(found.uplink) if found.uplink is not None else []
     for name, queue in found.queues.items():
         if queue.waiting or queue.running:
             lines.append(f"queue of {name}: {queue.waiting} waiting, {queue.running} running")
     return "\n    ".join(printable(text) for text in lines)
+
+
+def _uplink(found: Uplink) -> list[str]:
+    link = "not connected" if found.connected_for is None else f"connected for {_span(found.connected_for)}"
+    lines = [f"uplink: {link} ({found.url}) as {found.instance_id}, {found.taken_up} up, {found.taken_down} down"]
+    if found.outbox.messages:
+        age = "" if found.outbox.oldest_age is None else f", the oldest {_span(found.outbox.oldest_age)} old"
+        lines.append(f"uplink outbox: {found.outbox.messages} messages, {found.outbox.bytes} bytes{age}")
+    lines += [f"uplink dropped ({reason}): {count}" for reason, count in found.drops.items()]
+    return lines + ([f"uplink dead letters: {found.dead_letters}"] if found.dead_letters else [])
 
 
 def _span(seconds: float) -> str:

@@ -38,10 +38,12 @@ class Kept:
     """``messages.db`` of one instance.
 
     :param folder: the instance's folder.
+    :param uplink: what its uplink keeps, if it has one.
     """
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: Settings, uplink: Kept | None = None) -> None:
         self.folder = folder
+        self.uplink = uplink
         self.file = folder / "messages.db"
         self.settings = settings
 
@@ -158,7 +160,8 @@ def _find(application: str | None, state: str | None, instance: str | None, sett
         raise click.UsageError("name either the application, as module:app, or its folder, with --state")
     if state is None:
         assert application is not None
-        return Kept(_folder(find_app(application).name, settings, instance), settings)
+        name = find_app(application).name
+        return Kept(_folder(name, settings, instance), settings, _uplink(name, settings, instance))
     if instance is not None:
         raise click.UsageError("--state names the folder of one instance: leave out --instance")
     folder = Path(state)
@@ -170,6 +173,15 @@ def _find(application: str | None, state: str | None, instance: str | None, sett
             f"name the folder of one instance: {', '.join(map(str, inside))}", param_hint="--state"
         )
     return Kept(folder, settings)
+
+
+def _uplink(name: str, settings: Settings, instance: str | None) -> Kept | None:
+    if settings.uplink is None or not settings.uplink.enabled:
+        return None
+    from ..uplink.uplink import uplink_settings
+
+    own = uplink_settings(settings, instance or settings.bridge.instance_id)
+    return Kept(_folder(name, own, None), own)
 
 
 def _folder(name: str, settings: Settings, instance: str | None) -> Path:

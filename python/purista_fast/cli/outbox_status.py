@@ -22,20 +22,31 @@ __all__ = ("command", "status_of")
 @kept()
 def command(kept: Kept, as_json: bool) -> None:
     """Print how much is kept on disk, how old it is, and what was dropped."""
+    found = _look(kept)
+    above = None if kept.uplink is None else _look(kept.uplink)
+    if as_json:
+        shown = found if above is None else {**found, "uplink": above}
+        line(escaped(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()))
+        return
+    _print_all(kept, found)
+    if kept.uplink is not None and above is not None:
+        line("\nuplink")
+        _print_all(kept.uplink, above)
+
+
+def _look(kept: Kept) -> dict[str, Any]:
     try:
         with kept.read() as db:
-            found = status_of(kept, db)
-    except NothingKept as error:
-        found = {"file": None}
-        if not as_json:
-            line(printable(error.format_message()))
-            _print_aside(kept)
-            return
-    found |= _disk(kept)
-    if as_json:
-        line(escaped(msgspec.json.format(msgspec.json.encode(found), indent=2).decode()))
-        return
-    _print(found)
+            return status_of(kept, db) | _disk(kept)
+    except NothingKept:
+        return {"file": None} | _disk(kept)
+
+
+def _print_all(kept: Kept, found: dict[str, Any]) -> None:
+    if found["file"] is None:
+        line(printable(f"nothing is kept on disk: there is no {kept.file}"))
+    else:
+        _print(found)
     _print_aside(kept)
 
 

@@ -31,6 +31,8 @@ from .signal import Signal
 
 __all__ = ("Outbox",)
 
+_ROUNDS = 10
+"""How often is looked for something older to be dropped, where that was not written yet."""
 _SPILLED = 1000
 """How many events that are on disk may wait in memory for their acknowledgement; more go to disk alone."""
 
@@ -358,7 +360,7 @@ class Outbox:
             full = f"the outbox is full ({self._room}): event {event.row.name!r} was not kept"
             self._confirm(event, FullError(StatusCode.INSUFFICIENT_STORAGE, full))
 
-    def _drop_oldest(self, event: Event) -> None:
+    def _drop_oldest(self, event: Event, rounds: int = _ROUNDS) -> None:
         row = event.row
         lacking = self._room.lacking(row.size)
         self._making_room[row.name] += 1
@@ -373,6 +375,8 @@ class Outbox:
                 self._losses.drop("full", len(dropped))
             if self._room.has(row.size):
                 self._insert(event)
+            elif not dropped and rounds and self.backlog.is_waiting(row.name):
+                self._drop_oldest(event, rounds - 1)  # those that are older were not written yet
             else:
                 self._losses.drop("full", 1)
                 self._confirm(event)
