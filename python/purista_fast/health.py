@@ -127,6 +127,7 @@ def from_statistics(found: dict[str, Any], **rest: Any) -> Health:
 def _uplink(found: dict[str, Any]) -> Uplink:
     more = {
         "disk too slow": found["up"]["dropped"],
+        "never taken there": found["up"]["unfit"],
         "came back": found["down"]["returned"],
         "commands not offered": found["refused_commands"],
     }

@@ -51,8 +51,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(autouse=True)
-def _transport(transport: str) -> None:
-    """Every case has one."""
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """``bridge.transport`` of all that a case starts."""
+    kind: str = request.param
+    monkeypatch.setenv("PURISTA_BRIDGE__TRANSPORT", kind)
+    return kind
 
 
 @pytest.fixture

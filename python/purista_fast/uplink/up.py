@@ -9,14 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._core import Address, Message
-from ..bridges.base import Consumer
-from ..policy import Retry
+from ..bridges.base import Consumer, Gathering
+from ..errors import UnhandledError
+from ..policy import Batch, Retry
 from ..reporter import SERVICE, VERSION
 from .patterns import Patterns
 
 if TYPE_CHECKING:
-    from ..bridges.mqtt import MqttBridge
     from ..bridges.mqtt.signal import Signal
+    from ..bridges.mqtt.upward import Upward
 
 __all__ = ("AGAIN", "Up")
 
@@ -32,8 +33,8 @@ _MOST = 4 * _WINDOW
 """How many may be while it takes nothing: more are dropped."""
 _PATIENCE = 2.0
 """After how many seconds without an answer of the disk nobody waits for it any more."""
-_AT_ONCE = 64
-"""How many messages of an own broker are on their way to the disk: they share a write."""
+_TOGETHER = Batch(64, within=0.01)
+"""How many messages of an own broker share a write, and for how many seconds one waits for others."""
 _LOG = 10.0
 """How often drops are logged, in seconds."""
 
@@ -43,15 +44,20 @@ class Up:
 
     :param events: names and patterns of events.
     :param instances: whose messages; the first one is the own.
+    :param most: how many messages an own broker sends before they are acknowledged.
     """
 
-    def __init__(self, events: Patterns, instances: Sequence[str], cloud: MqttBridge) -> None:
+    def __init__(self, events: Patterns, instances: Sequence[str], upward: Upward, most: int) -> None:
         self.taken = 0
         self.dropped = 0
         """How many were dropped because the disk took nothing."""
+        self.unfit = 0
+        """How many the broker elsewhere would never take."""
         self._events = events
         self._instances = instances
-        self._cloud = cloud
+        self._upward = upward
+        batch = Batch(min(_TOGETHER.max_items, most), _TOGETHER.within)
+        self._gathering = Gathering(batch=batch, read=lambda message: message, handle=self._keep_all)
         self._open: deque[Signal] = deque()
         """What is on its way to the disk, in order."""
         self._stuck: Signal | None = None
@@ -79,7 +85,7 @@ class Up:
 
     def statistics(self) -> dict[str, int]:
         """Counters."""
-        return {"taken": self.taken, "dropped": self.dropped}
+        return {"taken": self.taken, "dropped": self.dropped, "unfit": self.unfit}
 
     def _consumer(
         self, label: str, types: tuple[str, ...], instance: str, event: str | None, *, is_durable: bool
@@ -91,9 +97,9 @@ class Up:
             address=Address(SERVICE, VERSION, f"uplink {label}", self._instances[0]),
             subscription=subscription,
             message_types=types,
-            handle=self._keep if is_durable else self._hand_on,
+            handle=self._hand_on,
+            gathering=self._gathering if is_durable else None,
             shared=False,
-            concurrency=_AT_ONCE if is_durable else 1,
             capacity=_QUEUE,
             retry=AGAIN,
             is_internal=True,
@@ -102,11 +108,15 @@ class Up:
     def _is_wanted(self, message: Message) -> bool:
         return message.event_name is not None and self._events.match(message.event_name)
 
-    async def _keep(self, message: Message) -> None:
-        """Puts a message into the outbox; the own broker keeps it until it is there."""
-        if self._is_wanted(message):
-            self.taken += 1
-            await self._cloud.emit(message)
+    async def _keep_all(self, messages: Sequence[Message], _payloads: list[Message]) -> None:
+        """Puts messages into the outbox; the own broker keeps them until they are there."""
+        wanted = [message for message in messages if self._is_wanted(message)]
+        await self._upward.emit_all(wanted, self._refuse)
+        self.taken += len(wanted)
+
+    def _refuse(self, error: UnhandledError) -> None:
+        self.unfit += 1
+        logger.error("an event does not go up: %s", error)
 
     async def _hand_on(self, message: Message) -> None:
         """Puts a message into the outbox soon: whoever emitted it waits only if the disk is slower than that."""
@@ -117,7 +127,7 @@ class Up:
             self._drop()
             return
         self.taken += 1
-        confirmed = self._cloud.begin(message)
+        confirmed = self._upward.begin(message)
         if confirmed is not None:
             self._open.append(confirmed)
 

@@ -71,7 +71,7 @@ class Uplink:
         instances = uplink.instances or _workers(settings, self.local.instance_id)
         # The own one comes first: of others it is not known what their commands are.
         instances = sorted(dict.fromkeys(instances), key=lambda one: one != self.local.instance_id)
-        self._up = Up(Patterns(uplink.events), instances, self.cloud)
+        self._up = Up(Patterns(uplink.events), instances, self.cloud.upward, settings.bridge.receive_maximum)
         self._down = Down({*instances, self.local.instance_id, self.cloud.instance_id}, self.local, self._ready)
         success_events = {
             command.success_event.name

@@ -22,7 +22,6 @@ from .away import Away
 from .broker import Broker
 from .calls import Calls
 from .control import Control
-from .emission import Event
 from .expiry import event_expiry
 from .intake import Intake
 from .lanes import Item, label_of
@@ -34,11 +33,11 @@ from .retire import Retired, Retirement
 from .rivals import Rivals
 from .serving import Serving
 from .sessions import Sessions
-from .signal import Signal
 from .state import State, check_instance_id, check_prefix, random_id
 from .store import Store
 from .subscriptions import Interest
 from .token import Token
+from .upward import Upward
 
 __all__ = ("MqttBridge",)
 
@@ -100,6 +99,8 @@ class MqttBridge:
         self._aside.outbox = self._serving.outbox = self._store.outbox if self._store else None
         if self._store is None:
             self.capabilities = frozenset({"shared", "remote"})
+        elif away is not None:
+            self.upward = Upward(self._store.outbox, self._aside)
         self._events = self._store.events if self._store else None
         self._local = Local(bridge, self.instance_id, self._serving, self._workers, self._aside)
         self._rivals = Rivals(self._broker, self.instance_id, bridge.prefix, timeout=bridge.connect_timeout)
@@ -204,14 +205,6 @@ class MqttBridge:
         self._publisher.post(entry)
         await self._publisher.admitted(entry, timeout)
         await self._publisher.acknowledged(entry, self._settings.emit_timeout)
-
-    def begin(self, message: Message) -> Signal | None:
-        """Keeps an event for which nobody waits, and sends it; a failure is logged and counted.
-
-        Returns what is set once it is with the broker, on disk, or given up; ``None`` if it cannot be sent at all.
-        """
-        event = self._aside.begin(message, DEFAULT_KEEPING)
-        return event.confirmed if isinstance(event, Event) else None
 
     @property
     def is_connected(self) -> bool:

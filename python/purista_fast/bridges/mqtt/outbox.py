@@ -152,8 +152,17 @@ class Outbox:
         :raises UnhandledError: 507 if there is no room on disk; 503 if the disk cannot be written; 400, 403, 413 as
             the broker refuses it; 504 if neither broker nor disk answered within ``bridge.emit_timeout``.
         """
+        await self.finish(self.start_one(message, keeping), timeout)
+
+    def start_one(self, message: Message, keeping: Keeping, *, is_alone: bool = False) -> Event:
+        """The first part of :meth:`emit`, in which the order of events is decided; :meth:`finish` is to follow."""
         event = self._event(message, keeping)
+        event.is_alone = is_alone
         self._begin(event)
+        return event
+
+    async def finish(self, event: Event, timeout: float | None) -> None:
+        """The second part of :meth:`emit`; raises what that does."""
         try:
             await event.confirmed.wait(self._emit_timeout)
             while isinstance(event.failure, FullError) and event.overflow == "block":
@@ -179,10 +188,7 @@ class Outbox:
 
         :raises UnhandledError: 400 or 413 if it cannot be sent at all.
         """
-        event = self._event(message, keeping)
-        event.is_alone = True
-        self._begin(event)
-        return event
+        return self.start_one(message, keeping, is_alone=True)
 
     async def admitted(self, event: Outgoing, timeout: float) -> None:
         """Waits until an event of :meth:`begin` has its place in the window, or is on disk; not for longer than that.
