@@ -50,8 +50,9 @@ class App:
     :param resources: what handlers find in ``ctx.resources``: an object, or a function without arguments that gives
         an async context manager, which is entered before the first handler runs and left after the last.
     :param name: under which the application keeps its state; the first service's name unless given.
-    :param token: gives the password for each connection to a broker: a function, async or not (that runs in a
-        thread), with at most ``bridge.connect_timeout`` seconds of time. If it fails, so has the attempt to connect.
+    :param token: gives the password for each connection to the broker of ``bridge.url``, on ``memory://`` to that of an
+        uplink: a function, async or not (that runs in a thread), with at most ``connect_timeout`` seconds of time. If
+        it fails, so has the attempt to connect.
     :raises DefinitionError: if two services have the same name and version.
     """
 

@@ -117,13 +117,20 @@ class Running:
         self._add_all()
         bridge.prepare_retirement()
         async with sheltered_tasks() as tasks:
-            await bridge.start(tasks)
+            if self.uplink is not None:
+                await self.uplink.start(tasks)  # what waits on the own broker may have to go up
             try:
-                outcome = await bridge.retire(quiet, timeout)
-                await self.presence.shut_down()
+                await bridge.start(tasks)
+                try:
+                    outcome = await bridge.retire(quiet, timeout)
+                    await self.presence.shut_down()
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await bridge.stop()
             finally:
                 with anyio.CancelScope(shield=True):
-                    await bridge.stop()
+                    if self.uplink is not None:
+                        await self.uplink.stop()
                     await self.stores.close()
         return outcome
 

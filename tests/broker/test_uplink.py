@@ -222,3 +222,33 @@ async def test_what_is_wrong_names_the_section(section: dict[str, Any], message:
         async with App(name="Device").serve(overrides=tree):
             pytest.fail("it started")
     assert message in str(caught.value)
+
+
+async def test_wrong_credentials_end_nothing(
+    new_broker: Callable[..., Mosquitto], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = new_broker(users={"device": "right"})
+    service, heard = listener("Watch", "alarmHigh")
+    sides = Sides(broker, None, tmp_path)
+    login = {"username": "device", "password": "wrong", "events": ["alarm*"]}
+    async with sides.device(service, port=broker.port, **login) as device:
+        await until(lambda: "Not authorized" in caplog.text)
+        await device.emit(high, 1)
+        await until(lambda: heard == [("alarmHigh", 1)])
+        await until(lambda: device.statistics()["uplink"]["outbox"]["messages"] == 1)
+    assert "wrong" not in caplog.text
+
+
+async def test_two_devices_of_one_name_go_on_by_themselves(
+    new_broker: Callable[..., Mosquitto], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = new_broker()
+    one, two = (Sides(broker, None, tmp_path / name) for name in ("one", "two"))
+    two.prefix = one.prefix
+    services = [listener("Watch", "alarmHigh"), listener("Watch", "alarmHigh")]
+    rules = {"events": ["alarm*"], "port": broker.port}
+    async with one.device(services[0][0], **rules) as first, two.device(services[1][0], **rules) as second:
+        await until(lambda: "another process has connected" in caplog.text)
+        for number, device in enumerate((first, second)):
+            await device.emit(high, number)
+        await until(lambda: [heard for _, heard in services] == [[("alarmHigh", 0)], [("alarmHigh", 1)]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from itertools import takewhile
 from typing import Any
 
@@ -24,6 +24,7 @@ from .graveyard import Graveyard
 from .link import Link
 from .losses import SWEEP, Losses
 from .marker import Marker
+from .oldest import Oldest
 from .publisher import BUSY, Outgoing, Publisher
 from .room import Room
 from .settling import Settling
@@ -31,8 +32,6 @@ from .signal import Signal
 
 __all__ = ("Outbox",)
 
-_ROUNDS = 10
-"""How often is looked for something older to be dropped, where that was not written yet."""
 _SPILLED = 1000
 """How many events that are on disk may wait in memory for their acknowledgement; more go to disk alone."""
 
@@ -87,8 +86,7 @@ class Outbox:
         self._spilling: dict[Event, None] = {}
         """Events that are on their way, and being written to disk."""
         self._stirred = anyio.Event()
-        self._making_room: Counter[str] = Counter()
-        """How many events wait until the oldest of their name have gone, by name."""
+        self._oldest = Oldest(database, self._room, self._losses, self.backlog, self._insert, self._confirm)
         self._spilled = 0
 
     # --- life
@@ -226,7 +224,7 @@ class Outbox:
 
     def _begin(self, event: Event) -> None:
         row = event.row
-        if row.hold or (row.ordered and (self.backlog.is_waiting(row.name) or self._making_room.get(row.name))):
+        if row.hold or (row.ordered and (self.backlog.is_waiting(row.name) or self._oldest.makes_room(row.name))):
             # What is older and in memory comes first on disk as well, here and below.
             self._spill([older for older in self._sent if older.row.name == row.name])
             self._write(event)
@@ -294,7 +292,7 @@ class Outbox:
 
     def _write(self, event: Event) -> None:
         row, event.is_fresh = event.row, False
-        waits = self._making_room[row.name] or (event.overflow == "block" and self._room.is_awaited)
+        waits = self._oldest.makes_room(row.name) or (event.overflow == "block" and self._room.is_awaited)
         if waits or not self._room.has(row.size):
             self._make_room(event)
         else:
@@ -357,7 +355,7 @@ class Outbox:
         self._spilling.pop(event, None)
         self._stay_in_memory(event)
         if event.overflow == "drop_oldest":
-            self._drop_oldest(event)
+            self._oldest.drop(event)
             self._follow(event.row.name)
         elif event.overflow == "drop_newest":
             self._losses.drop("full", 1)
@@ -365,29 +363,6 @@ class Outbox:
         else:
             full = f"the outbox is full ({self._room}): event {event.row.name!r} was not kept"
             self._confirm(event, FullError(StatusCode.INSUFFICIENT_STORAGE, full))
-
-    def _drop_oldest(self, event: Event, rounds: int = _ROUNDS) -> None:
-        row = event.row
-        lacking = self._room.lacking(row.size)
-        self._making_room[row.name] += 1
-
-        def done(dropped: list[table.Gone] | None, error: StorageError | None) -> None:
-            self._making_room[row.name] -= 1
-            if error is not None:
-                self._confirm(event, error)
-                return
-            self.backlog.gone(dropped or ())
-            if dropped:
-                self._losses.drop("full", len(dropped))
-            if self._room.has(row.size):
-                self._insert(event)
-            elif not dropped and rounds and self.backlog.is_waiting(row.name):
-                self._drop_oldest(event, rounds - 1)  # those that are older were not written yet
-            else:
-                self._losses.drop("full", 1)
-                self._confirm(event)
-
-        self._database.submit(lambda db: table.drop_oldest(db, row.name, lacking), done, frees=True)
 
     # --- time
 
