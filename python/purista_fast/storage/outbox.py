@@ -120,13 +120,13 @@ def delete(db: sqlite3.Connection, numbers: Collection[int]) -> None:
     schema.give_back(db)
 
 
-def drop_oldest(db: sqlite3.Connection, name: str, room: int) -> list[Gone]:
-    """Deletes the oldest rows of an event until there are so many bytes."""
+def drop_oldest(db: sqlite3.Connection, name: str, room: int, count: int = 1) -> list[Gone]:
+    """Deletes the oldest rows of an event until so many bytes, and so many rows, are gone."""
     dropped: list[Gone] = []
     freed = 0
     select = "SELECT seq, CAST(name AS TEXT), length(message), ordered FROM outbox WHERE name = ? ORDER BY seq"
     for row in _gone(db.execute(select, (name,))):
-        if freed >= room:
+        if freed >= room and len(dropped) >= count:
             break
         dropped.append(row)
         freed += row.size

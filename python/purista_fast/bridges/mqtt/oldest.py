@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import deque
 from collections.abc import Callable
 
 from ...errors import UnhandledError
@@ -14,9 +14,6 @@ from .losses import Losses
 from .room import Room
 
 __all__ = ("Oldest",)
-
-_ROUNDS = 10
-"""How often is looked for something older, where that was not written yet."""
 
 
 class Oldest:
@@ -41,33 +38,48 @@ class Oldest:
         self._backlog = backlog
         self._insert = insert
         self._confirm = confirm
-        self._waiting: Counter[str] = Counter()
-        """How many events wait until the oldest of their name have gone, by name."""
+        self._waiting: dict[str, deque[Event]] = {}
+        """The events that wait until the oldest of their name have gone, by name, in order."""
 
     def makes_room(self, name: str) -> bool:
         """Whether an event of this name waits for that already."""
-        return self._waiting.get(name, 0) > 0
+        return name in self._waiting
 
-    def drop(self, event: Event, rounds: int = _ROUNDS) -> None:
+    def drop(self, event: Event) -> None:
         """Makes room for an event, and has it written; if there is nothing older, it is dropped itself."""
-        row = event.row
-        lacking = self._room.lacking(row.size)
-        self._waiting[row.name] += 1
+        waiting = self._waiting.setdefault(event.row.name, deque())
+        waiting.append(event)
+        if len(waiting) == 1:
+            self._drop(event.row.name)
+
+    def _drop(self, name: str) -> None:
+        """Makes room for all that wait; what was submitted before is on disk by then, and older."""
+        waiting = self._waiting[name]
+        size, count = self._room.lacking(sum(event.row.size for event in waiting), len(waiting))
 
         def done(dropped: list[table.Gone] | None, error: StorageError | None) -> None:
-            self._waiting[row.name] -= 1
-            if error is not None:
-                self._confirm(event, error)
+            if dropped is None:
+                del self._waiting[name]
+                for event in waiting:
+                    self._confirm(event, error)
                 return
-            self._backlog.gone(dropped or ())
+            self._backlog.gone(dropped)
             if dropped:
                 self._losses.drop("full", len(dropped))
-            if self._room.has(row.size):
-                self._insert(event)
-            elif not dropped and rounds and self._backlog.is_waiting(row.name):
-                self.drop(event, rounds - 1)  # those that are older were not written yet
-            else:
-                self._losses.drop("full", 1)
-                self._confirm(event, None)
+            self._go_on(name, any_gone=bool(dropped))
 
-        self._database.submit(lambda db: table.drop_oldest(db, row.name, lacking), done, frees=True)
+        self._database.submit(lambda db: table.drop_oldest(db, name, size, count), done, frees=True)
+
+    def _go_on(self, name: str, *, any_gone: bool) -> None:
+        """Room was made, perhaps: has written what fits, in order."""
+        waiting = self._waiting[name]
+        while waiting and self._room.has(waiting[0].row.size):
+            self._insert(waiting.popleft())
+            any_gone = True
+        if waiting and not any_gone:
+            self._losses.drop("full", 1)
+            self._confirm(waiting.popleft(), None)
+        if waiting:
+            self._drop(name)
+        else:
+            del self._waiting[name]

@@ -30,9 +30,9 @@ class Room:
         """Whether somebody waits for room already."""
         return bool(self._waiting)
 
-    def lacking(self, size: int) -> int:
-        """How many bytes have to go for a message of so many bytes; at least 1."""
-        return max(1, self.bytes + size - self._max_bytes)
+    def lacking(self, size: int, messages: int) -> tuple[int, int]:
+        """How many bytes, and how many messages, have to go for so many messages of so many bytes; at least 1."""
+        return max(1, self.bytes + size - self._max_bytes), max(1, self.messages + messages - self._max_messages)
 
     def take(self, size: int) -> None:
         """A message is about to be written."""
