@@ -87,7 +87,7 @@ async def test_what_comes_down_is_what_was_emitted(sides: Sides) -> None:
             sent = cloud.acting(principal_id="ann", tenant_id="plant_1", trace_id="a" * 32)
             await sent.emit(config, {"limit": 5})
             await sent.emit(noise, 1)
-            await until(lambda: len(seen) == 2)
+            await until(lambda: len(seen) == 2 and len(events_of(peer)) == 2)
             (original,) = [body for body in events_of(peer) if body["eventName"] == "fleetConfigChanged"]
             assert seen == [original, original], "each device gets it, as it is"
             assert original["sender"]["instanceId"] == "cloud"
