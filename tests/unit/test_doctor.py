@@ -170,9 +170,12 @@ def test_files_that_everybody_reads(tmp_path: Path, option: str, level: str) -> 
     ],
 )
 def test_sessions_of_bridges(tmp_path: Path, lines: list[str], level: str) -> None:
-    fine = ["connection other", "address 192.0.2.1"]
-    found = configuration(tmp_path, [*HEALTHY, "connection up", "address 192.0.2.2", *lines, *fine])
+    fine = ["connection other", "address 192.0.2.1", "topic # both 1"]
+    link = ["connection up", "address 192.0.2.2", *lines, "topic x/# out 1"]
+    found = configuration(tmp_path, [*HEALTHY, *link, "topic y/# in 1", *fine])
     (finding,) = check_links(found)
+    # Where nothing comes in, nothing waits.
+    assert list(check_links(configuration(tmp_path, [*HEALTHY, *link]))) == []
     assert (finding.subject, finding.level) == ("bridge", level)
     assert level == "ok" or "'up'" in finding.text
     assert list(check_links(configuration(tmp_path, HEALTHY))) == []

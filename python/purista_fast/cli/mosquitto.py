@@ -13,7 +13,7 @@ from ..bridges.mqtt.state import check_instance_id
 from ..config import Settings, load
 from ..errors import ConfigError
 from ..mosquitto import acl, folder, passwords, rights, writer
-from . import options
+from . import mosquitto_bridge, options
 from .find import find_app
 from .output import line, note, printable
 
@@ -28,6 +28,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 @click.group("mosquitto")
 def command() -> None:
     """The broker mosquitto: its configuration."""
+
+
+command.add_command(mosquitto_bridge.command)
 
 
 def _whole_seconds(_: click.Context, __: click.Parameter, value: str) -> int:

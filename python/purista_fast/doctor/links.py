@@ -13,11 +13,16 @@ __all__ = ("check_links",)
 def check_links(found: Configuration) -> Iterator[Finding]:
     """Looks at each ``connection``: whether its session at the other broker outlives the link."""
     connections: list[dict[str, Option]] = []
+    inbound: set[int] = set()
     for option in found.lines:
         if option.name == "connection":
             connections.append({})
         if connections:
             connections[-1].setdefault(option.name, option)
+            if option.name == "topic" and option.value.split()[1:2] in (["in"], ["both"]):
+                inbound.add(len(connections) - 1)
+    # Where nothing comes in, nothing waits at the other broker.
+    connections = [connections[number] for number in sorted(inbound)]
     forgetful = 0
     for options in connections:
         name = options["connection"].value

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 
-__all__ = ("SECRETS", "make_data_folder", "write")
+__all__ = ("SECRETS", "make_data_folder", "write", "write_secret")
 
 SECRETS = "secrets"
 """The folder for generated passwords, one file for each user, as ``bridge.password_file`` wants it."""
@@ -48,6 +48,21 @@ def write(
     except OSError as error:
         raise ConfigError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
     return wanted
+
+
+def write_secret(path: Path, text: str, *, user: str | None, force: bool) -> None:
+    """Writes one file with mode 0600; where root writes it, it belongs to the broker's account.
+
+    :raises ConfigError: if it is there already, or cannot be written.
+    """
+    if path.exists() and not force:
+        raise ConfigError(f"{path}: is there already; --force replaces it")
+    try:
+        _write(path, text, None)
+        if user is not None and os.geteuid() == 0 and _account(user) is not None:
+            shutil.chown(path, user)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def make_data_folder(folder: Path, user: str | None) -> None:
