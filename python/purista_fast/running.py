@@ -88,8 +88,10 @@ class Running:
                 if manager is not None:
                     await manager.stopping(self._longest_stop())
                 # A bridge that has failed carries nothing any more, and nobody is left to finish anything.
-                await (self._end() if tasks.cancel_scope.cancel_called else self._stop())
-                await self.stores.close()
+                try:
+                    await (self._end() if tasks.cancel_scope.cancel_called else self._stop())
+                finally:
+                    await self.stores.close()
         if failure is not None:
             raise failure
 

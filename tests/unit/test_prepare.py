@@ -183,6 +183,25 @@ def test_a_waiting_value_that_does_not_fit_is_refused() -> None:
         other.restore(throttle.snapshot())
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"), [(float, math.nan), (Reading, Reading("a", math.inf)), (int, "1"), (Any, object())]
+)
+def test_a_value_that_cannot_be_kept_does_not_wait(kind: Any, value: Any) -> None:
+    throttle = Throttle(5.0, type=kind)
+    with pytest.raises(ValueError, match=r"Throttle\(5.0\): a value of 'a' cannot be kept as"):
+        throttle.add("a", 0.0, value)
+    assert len(throttle) == 0
+
+
+@pytest.mark.parametrize("value", [{1: 2.0}, {7: {2: 0.5}}, {}])
+def test_values_with_keys_that_are_numbers_are_kept(value: dict[int, Any]) -> None:
+    throttle = Throttle(5.0, type=dict[int, Any])
+    throttle.add("a", 0.0, {}), throttle.add("a", 1.0, value)
+    state = msgspec.json.decode(msgspec.json.encode(throttle.snapshot()), type=throttle.state_type)
+    throttle.restore(state)
+    assert list(throttle.flush()[0].value) == list(value)
+
+
 def test_too_many_keys_lose_nothing_in_a_throttle_and_pass_a_dead_band() -> None:
     throttle = Throttle(5.0, type=int, max_keys=2)
     for key in "ab":
@@ -234,6 +253,35 @@ async def test_what_is_kept_survives_and_a_block_counts_whole_or_not_at_all() ->
     with pytest.raises(ValueError, match="the state is that of windows of 10 s every 10 s"):
         async with Kept("summaries", Tumbling(20.0)).use(states):
             pass
+
+
+@pytest.mark.anyio
+async def test_each_run_of_an_application_reads_what_it_kept() -> None:
+    kept = Kept("count", Tumbling(10.0))
+    first, second = States(), States()
+    for states, count in [(first, 1), (second, 1), (first, 2)]:
+        async with kept.use(states) as windows:
+            windows.add("a", 1.0, 1.0)
+            assert windows.snapshot().tracks["a"].parts[0].count == count
+
+
+def test_what_is_kept_serves_one_event_loop_after_the_other() -> None:
+    kept, states = Kept("count", Tumbling(10.0)), States()
+
+    async def add() -> None:
+        async with kept.use(states) as windows:
+            await anyio.lowlevel.checkpoint()
+            windows.add("a", 1.0, 1.0)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(add)
+
+    for backend in ("asyncio", "trio", "asyncio"):
+        anyio.run(main, backend=backend)
+    state = msgspec.json.decode(states.kept["count"], type=Tumbling(10.0).state_type)
+    assert state.tracks["a"].parts[0].count == 9
 
 
 @pytest.mark.anyio

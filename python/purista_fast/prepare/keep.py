@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
+from anyio.lowlevel import current_token
 
 __all__ = ("Kept", "Piece", "States")
 
@@ -55,8 +56,8 @@ class Kept(Generic[P]):
                     for closed in windows.add(reading.sensor, reading.at, reading.celsius):
                         await ctx.emit(summary, closed)
 
-    The state is read before the first block, and written after each: with a batch, once for all its messages. It
-    belongs to one process.
+    The state is read before the first block of a run of the application, and written after each block: with a batch,
+    once for all its messages. It belongs to one process.
 
     :param name: the key under which it is kept.
     :param piece: what is kept: windows, a dead band, a throttle.
@@ -66,9 +67,12 @@ class Kept(Generic[P]):
         self._name = name
         self._piece = piece
         self._saved: Any = None
-        self._is_read = False
+        self._states: States | None = None
+        """From which it was read; each run of an application has others."""
         self._empty: Any = piece.snapshot()
         self._lock: anyio.Lock | None = None
+        self._loop: object = None
+        """The event loop that the lock belongs to."""
 
     @asynccontextmanager
     async def use(self, states: States) -> AsyncIterator[P]:
@@ -78,14 +82,15 @@ class Kept(Generic[P]):
         :param states: ``ctx.states``.
         :raises ValueError: if what was kept is not the state of such a piece.
         """
-        if self._lock is None:
-            self._lock = anyio.Lock()
+        if self._lock is None or self._loop is not current_token():
+            self._lock, self._loop = anyio.Lock(), current_token()
         async with self._lock:
-            if not self._is_read:
+            if self._states is not states:
+                self._states = None
                 found = await states.get(self._name, type=self._piece.state_type)
                 self._saved = self._empty if found is None else found
                 self._piece.restore(self._saved)
-                self._is_read = True
+                self._states = states
             try:
                 yield self._piece
                 state = self._piece.snapshot()

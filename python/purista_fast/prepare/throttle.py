@@ -86,10 +86,12 @@ class Throttle(Generic[T]):
         first of a clock that was set back.
 
         :param time: when it was measured, in seconds.
-        :raises ValueError: if the time is no finite number, or the key is no text of 1 to 256 characters.
+        :raises ValueError: if the time is no finite number, the key is no text of 1 to 256 characters, or the value is
+            none of the type, or could not be kept: no JSON can be made of NaN.
         """
         self._gate.key(key)
         time, keys = seconds_of(time, self._what, key), self._state.keys
+        self._check(key, value)
         held = keys.get(key)
         if held is None:
             gone: list[Latest[T]] = []
@@ -136,8 +138,15 @@ class Throttle(Generic[T]):
         state = _copy(state)
         for held in state.keys.values():
             if held.value is not UNSET:
-                held.value = msgspec.convert(held.value, self._type)
+                held.value = msgspec.convert(held.value, self._type, str_keys=True)
         self._state = state
+
+    def _check(self, key: str, value: T) -> None:
+        """Sees that a value can be kept: what waits must not make a state that nobody can restore."""
+        try:
+            msgspec.json.decode(msgspec.json.encode(value), type=self._type)
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise ValueError(f"{self._what}: a value of {key!r} cannot be kept as {self._type!r}: {error}") from error
 
     def _pass_on(self, key: str, now: float) -> list[Latest[T]]:
         """Lets go on what waits of a key."""
@@ -152,4 +161,4 @@ class Throttle(Generic[T]):
 
 
 def _copy(state: ThrottleState) -> ThrottleState:
-    return msgspec.convert(msgspec.to_builtins(state), ThrottleState)
+    return msgspec.convert(msgspec.to_builtins(state, str_keys=True), ThrottleState, str_keys=True)

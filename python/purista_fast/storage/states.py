@@ -135,14 +135,15 @@ def delete(db: sqlite3.Connection, service: str, key: str) -> None:
     schema.give_back(db)
 
 
-def purge(db: sqlite3.Connection, now: Moment) -> None:
-    """Deletes what is over, some at most."""
-    db.execute(
+def purge(db: sqlite3.Connection, now: Moment) -> bool:
+    """Deletes what is over, some at most; whether that was all."""
+    deleted = db.execute(
         f"DELETE FROM {TABLE} WHERE seq IN (SELECT seq FROM {TABLE}"  # noqa: S608 - a name of ours
         " WHERE expires IS NOT NULL AND (expires <= ? OR wall <= ?) LIMIT ?)",
         (now.powered, now.wall, _PURGED),
-    )
+    ).rowcount
     schema.give_back(db)
+    return deleted < _PURGED
 
 
 def is_right(row: Sequence[object]) -> bool:

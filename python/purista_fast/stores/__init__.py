@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError
+from ..errors import ConfigError, StatusCode, UnhandledError
 from ..urls import public_url, scheme
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Stores:
         self._by_service: dict[str, States] = {}
         self._configs: Configs | None = None
         self._secrets: Secrets | None = None
+        self._is_closed = False
 
     def states(self, service: str) -> States:
         """What a service keeps.
@@ -73,13 +74,19 @@ class Stores:
         """Where states are kept, as ``states.url`` says.
 
         :raises ConfigError: if it names no store that there is.
+        :raises UnhandledError: 503 if the application has stopped: nobody would close what is opened now.
         """
         if self._store is None:
+            if self._is_closed:
+                raise UnhandledError(
+                    StatusCode.SERVICE_UNAVAILABLE, f"states of {self._application}: the application has stopped"
+                )
             self._store = self._make()
         return self._store
 
     async def close(self) -> None:
-        """Closes what was opened."""
+        """Closes what was opened; nothing is opened any more."""
+        self._is_closed = True
         if self._store is not None:
             await self._store.close()
 

@@ -142,7 +142,7 @@ class SqliteStates:
         self._is_closed = True
         async with self._turn:
             with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(self._close)
+                await to_thread.run_sync(self._close_last)
 
     # --- transactions
 
@@ -180,8 +180,8 @@ class SqliteStates:
             results = self._transaction(batch)
         except Exception as error:  # noqa: BLE001 - told to whoever waits for it
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if len(batch) == 1 or code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                # Another process has the file: each of them would wait as long again.
+            if len(batch) == 1 or self._db is None or code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                # It cannot be opened, or another process has it: each of them would wait as long again.
                 for operation in batch:
                     operation.error = self._explain(error)
                 return
@@ -212,8 +212,8 @@ class SqliteStates:
         try:
             now = self.clock.now()
             if writes and now.powered - self._purged > _PURGE:
-                states.purge(db, now)
-                self._purged = now.powered
+                is_all = states.purge(db, now)
+                self._purged = now.powered if is_all else float("-inf")
             before = db.total_changes
             results = [operation.work(db, now) for operation in batch]
             if db.total_changes != before:
@@ -250,6 +250,10 @@ class SqliteStates:
         except FileNotFoundError:
             return False
         return (found.st_dev, found.st_ino) == self._inode
+
+    def _close_last(self) -> None:
+        with self._in_thread:  # one that was left behind may be in the middle of something
+            self._close()
 
     def _close(self) -> None:
         db, self._db = self._db, None

@@ -23,6 +23,8 @@ D = TypeVar("D")
 _ANY: Codec[Any] = Codec(Any)
 MAX_KEY = 256
 """How many characters a key may have."""
+_LONGEST = 1e11
+"""The longest time to live, in seconds: some 3,000 years."""
 
 
 class StateStore(Protocol):
@@ -118,7 +120,7 @@ class States:
             what happens to clocks.
         :raises PayloadError: if no JSON can be made of the value.
         :raises UnhandledError: 413 if it is larger than ``states.max_value_size``; 507 if there is no room.
-        :raises ValueError: if ``ttl`` is not above 0.
+        :raises ValueError: if ``ttl`` is not above 0, or above 1e11.
         """
         data = self._encode(_checked(key), value)
         await self._stores.store().set(self._service, key, data, _seconds(ttl))
@@ -148,7 +150,7 @@ class States:
         data = self._encode(key, value)
         while True:
             present = await store.get(self._service, key)
-            if not _same(None if present is None else _ANY.decode(present), wanted):
+            if not _same(None if present is None else self._decode(key, present, Any), wanted):
                 return False
             if await store.compare_and_set(self._service, key, present, data, _seconds(ttl)):
                 return True
@@ -224,21 +226,33 @@ def add(data: bytes | None, by: float, label: str) -> tuple[bytes, int | float]:
     for number in (present, by):
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise TypeError(f"state {label!r} cannot be incremented: {type(number).__name__} is no number")
-    total: int | float = present + by
-    if not isfinite(total) or (isinstance(total, int) and not -(2**63) <= total < 2**63):
-        raise OverflowError(f"state {label!r} cannot be incremented by {by}: the sum is too large")
+    try:
+        total: int | float = present + by
+    except OverflowError:  # an integer that no float can have
+        total = inf
+    if not (-(2**63) <= total < 2**63 if isinstance(total, int) else isfinite(total)):
+        raise OverflowError(f"state {label!r} cannot be incremented by {_shown(by)}: the sum is too large")
     return _ANY.encode(total), total
 
 
 def _same(one: Any, other: Any) -> bool:
     """Whether two values are the same in JSON, where ``1`` is ``1.0`` and not ``true``."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
+    pairs = [(one, other)]  # not by recursion, for they may nest as deeply as JSON may
+    while pairs:
+        one, other = pairs.pop()
+        if isinstance(one, bool) or isinstance(other, bool):
+            is_same = one is other
+        elif isinstance(one, dict) and isinstance(other, dict):
+            is_same = one.keys() == other.keys()
+            pairs += [(value, other[key]) for key, value in one.items()] if is_same else []
+        elif isinstance(one, list) and isinstance(other, list):
+            is_same = len(one) == len(other)
+            pairs += zip(one, other, strict=False)
+        else:
+            is_same = one == other
+        if not is_same:
+            return False
+    return True
 
 
 def _checked(key: object) -> str:
@@ -250,7 +264,13 @@ def _checked(key: object) -> str:
     return key
 
 
+def _shown(number: float) -> str:
+    """A number for people; Python refuses to write very large ones."""
+    bits = number.bit_length() if isinstance(number, int) else 0
+    return f"an integer of {bits} bits" if bits > 64 else repr(number)
+
+
 def _seconds(ttl: float | None) -> float | None:
-    if ttl is not None and not 0 < ttl < inf:
-        raise ValueError(f"ttl must be above 0 seconds, not {ttl!r}")
+    if ttl is not None and not 0 < ttl <= _LONGEST:
+        raise ValueError(f"ttl must be above 0 seconds and at most {_LONGEST:g}, not {_shown(ttl)}")
     return ttl
