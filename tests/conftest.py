@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.contract.cases", "tests.contract.helpers")
 
@@ -18,3 +19,8 @@ def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     kind: str = request.param
     monkeypatch.setenv("PURISTA_BRIDGE__TRANSPORT", kind)
     return kind
+
+
+# No test judges how fast a machine is.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")

@@ -123,7 +123,9 @@ def damaged_copy(original: Original, tmp_path: Path) -> Path:
     return Path(shutil.copyfile(original.file, tmp_path / "copy" / "messages.db"))
 
 
-QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+QUIET = settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=150
+)
 SLOW = settings(QUIET, max_examples=40)
 
 
