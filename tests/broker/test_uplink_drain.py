@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from purista_fast import Event
+from purista_fast import App, Event
 from tests.broker.helpers import cable, until
 from tests.broker.uplinks import Sides, events_of, listener
 from tests.mosquitto import Mosquitto
@@ -115,3 +115,15 @@ async def test_where_there_is_no_room_local_work_goes_on(sides: Sides, overflow:
             await until(lambda: len(events_of(peer)) == 100)
     expected = range(200, 300) if overflow == "drop_oldest" else range(100)
     assert [body["payload"] for body in events_of(peer)] == list(expected)
+
+
+async def test_a_device_that_is_retired_sends_up_what_waits(new_broker: Callable[..., Mosquitto], tmp_path: Path) -> None:
+    sides = Sides(new_broker(), new_broker(), tmp_path)
+    with sides.peer() as peer:
+        async with sides.device(events=["summary"], **KEPT) as device:
+            for number in range(300):
+                await device.emit(summary, number)
+        tree = sides.tree("greenhouse_7", events=["summary"], **KEPT)
+        outcome = await App(name="Device").retire(overrides=tree, quiet=0.5, timeout=patient(15))
+        assert outcome.is_done
+        await until(lambda: len({body["payload"] for body in events_of(peer)}) == 300)

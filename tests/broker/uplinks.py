@@ -29,6 +29,16 @@ class Sides:
         self.state_dir = state_dir
         self.prefix = f"cloud{next(_numbers)}"
 
+    def tree(self, name: str, port: int | None = None, bridge: dict[str, Any] | None = None, **uplink: Any) -> Any:
+        """The settings of a device."""
+        url = f"mqtt://127.0.0.1:{port}" if port else self.broker.url
+        own = {"url": "memory://"} if self.local is None else {**self.local.bridge, "prefix": f"{self.prefix}_{name}"}
+        return {
+            "bridge": {**own, "instance_id": name, **(bridge or {})},
+            "storage": {"state_dir": str(self.state_dir / name)},
+            "uplink": {"url": url, "prefix": self.prefix, **uplink},
+        }
+
     @asynccontextmanager
     async def device(
         self,
@@ -43,13 +53,7 @@ class Sides:
         :param port: of the cloud, where it is not reached directly.
         :param uplink: its section.
         """
-        url = f"mqtt://127.0.0.1:{port}" if port else self.broker.url
-        own = {"url": "memory://"} if self.local is None else {**self.local.bridge, "prefix": f"{self.prefix}_{name}"}
-        tree = {
-            "bridge": {**own, "instance_id": name, **(bridge or {})},
-            "storage": {"state_dir": str(self.state_dir / name)},
-            "uplink": {"url": url, "prefix": self.prefix, **uplink},
-        }
+        tree = self.tree(name, port, bridge, **uplink)
         async with App(*services, name="Device").serve(overrides=tree) as client:
             if port is None:  # a start does not wait for the cloud
                 await until(lambda: client.statistics()["uplink"]["connected"])
