@@ -117,7 +117,9 @@ async def test_where_there_is_no_room_local_work_goes_on(sides: Sides, overflow:
     assert [body["payload"] for body in events_of(peer)] == list(expected)
 
 
-async def test_a_device_that_is_retired_sends_up_what_waits(new_broker: Callable[..., Mosquitto], tmp_path: Path) -> None:
+async def test_a_device_that_is_retired_sends_up_what_waits(
+    new_broker: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
     sides = Sides(new_broker(), new_broker(), tmp_path)
     with sides.peer() as peer:
         async with sides.device(events=["summary"], **KEPT) as device:
