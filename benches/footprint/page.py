@@ -72,7 +72,7 @@ def _at_work(found: dict[str, Any]) -> list[str]:
         cpu = median(run["cpu_seconds_a_minute"] for run in runs)
         rows.append(
             (
-                _name(case),
+                _name(case) + ("" if len(runs) == found["options"]["runs"] else f" ({len(runs)} runs)"),
                 f"{median(run['median'] for run in runs):.1f}",
                 f"{max(run['p95'] for run in runs):.1f}",
                 f"{median(run['resident'] for run in runs):.1f}",
