@@ -76,6 +76,34 @@ async def test_the_urgent_goes_first(sides: Sides) -> None:
     assert found[:1800] == expected
 
 
+async def test_the_urgent_does_not_wait_for_a_backlog(new_broker: Callable[..., Mosquitto], tmp_path: Path) -> None:
+    """Two messages at a time leave, so that the backlog is long when something urgent happens."""
+    sides = Sides(new_broker(lines=["max_inflight_messages 5", "max_queued_messages 0"]), None, tmp_path)
+    rules: dict[str, Any] = {"events": ["*"], "event": {"alarm": {"priority": 10}}, **KEPT}
+    with sides.peer() as peer:
+        async with sides.device(port=1, **rules) as device:
+            for number in range(3000):
+                await device.emit(summary, number)
+            await until(lambda: device.statistics()["uplink"]["outbox"]["spilled"] == 3000)
+        with cable(sides.broker.port) as link:
+            async with sides.device(port=link.port, **rules) as device:
+                await until(lambda: len(peer.messages) > 10)
+                with link.stalled():
+                    for number in range(300):
+                        await device.emit(alarm, number)
+                    await until(lambda: device.statistics()["uplink"]["outbox"]["spilled"] == 300)
+                    sent = len(events_of(peer))
+                await until(
+                    lambda: len(peer.messages) >= 3300 and device.statistics()["uplink"]["outbox"]["messages"] == 0
+                )
+    assert len({(body["eventName"], body["payload"]) for body in events_of(peer)}) == 3300
+    later = [body["eventName"] for body in events_of(peer)][sent + 100 :]
+    assert sent < 2500, "there was still a backlog"
+    assert later[:100] == ["alarm"] * 100
+    alarms = [body["payload"] for body in events_of(peer) if body["eventName"] == "alarm"]
+    assert list(dict.fromkeys(alarms)) == list(range(300))
+
+
 async def test_what_is_not_worth_sending_any_more_is_dropped(sides: Sides) -> None:
     rules: dict[str, Any] = {"events": ["*"], "event": {"detail": {"ttl": 0.3}, "alarm": {"ttl": 60.0}}}
     with sides.peer() as peer:

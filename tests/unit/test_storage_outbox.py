@@ -123,6 +123,23 @@ def test_the_oldest_of_a_name_make_room(db: sqlite3.Connection) -> None:
     assert numbers(db) == [2, 4, 6, 8, 10]
 
 
+def test_so_many_of_a_name_make_room(db: sqlite3.Connection) -> None:
+    rows = [row(number, "ab"[number % 2]) for number in range(10)]
+    outbox.insert(db, rows)
+    assert [gone.seq for gone in outbox.drop_oldest(db, "a", 1, 3)] == [1, 3, 5]
+    assert [gone.seq for gone in outbox.drop_oldest(db, "a", 1, 3)] == [7, 9]
+
+
+def test_events_of_one_name_may_end_earlier(db: sqlite3.Connection) -> None:
+    now = Moment(1_000_000.0, None)
+    outbox.insert(db, [row(number, "ab"[number % 2], Moment(now.powered - 50, None)) for number in range(4)])
+    assert outbox.names(db) == ["a", "b"]
+    assert outbox.expire(db, now, 60) == []
+    assert outbox.expire(db, now, 40, name="c") == []
+    assert [gone.seq for gone in outbox.expire(db, now, 40, sent=[1], name="a")] == [3]
+    assert numbers(db) == [1, 2, 4]
+
+
 def test_age_by_powered_time_or_by_the_wall_clock(db: sqlite3.Connection) -> None:
     hour, now = 3600, Moment(1_000_000.0, 1_700_000_000_000)
     assert now.wall is not None
