@@ -59,7 +59,7 @@ class Manager:
             except BlockingIOError:
                 await anyio.sleep(_PAUSE)
             except OSError as error:
-                logger.warning("the service manager cannot be told %s: %s", lines[0], error.strerror)
+                logger.warning("the service manager cannot be told %s: %s", lines[0], error.strerror or error)
                 return
             else:
                 return

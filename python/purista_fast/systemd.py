@@ -43,6 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     """An account that exists; ``None`` for one that systemd makes."""
     environment_file: Path | None = None
+    """Absolute."""
     memory: str = "128M"
     """The limit, as systemd writes it."""
     watchdog: int = 30
@@ -63,12 +64,9 @@ def render(plan: Plan, settings: Settings) -> str:
             f"{plan.name!r} cannot name a unit and its account: up to 31 of a-z, 0-9, _ and -, a letter first, were "
             "expected; choose another with --name"
         )
-    words = (*map(str, (plan.program, plan.directory, plan.environment_file, *plan.devices)), *plan.options)
-    for word in (*words, plan.application, *plan.groups, plan.user or ""):
+    for word in (*plan.options, plan.application, *plan.groups, plan.user or ""):
         if not word.isprintable():
             raise ConfigError(f"{word!r} cannot be written in a unit")
-    if any(" " in str(path) for path in (plan.program, *plan.devices)):
-        raise ConfigError(f"a path with a space cannot be written in a unit: {plan.program}")
     lines = [
         f"# {plan.application}, by purista-fast {__version__}. Made by `purista-fast systemd-unit`.",
         "# `systemd-analyze verify` with this file checks it, `systemd-analyze security` says what it could still do.",
@@ -104,10 +102,10 @@ def _unit(plan: Plan, settings: Settings) -> Iterator[tuple[str, list[str]]]:
 
 
 def _service(plan: Plan, settings: Settings) -> Iterator[tuple[str, list[str]]]:
-    command = [str(plan.program), "run", plan.application, *plan.options]
+    command = ["run", plan.application, *plan.options]
     yield (
         "It says itself when it is ready and that it is alive; a wrapper script would have to `exec` it.",
-        ["Type=notify", "NotifyAccess=main", f"ExecStart={' '.join(map(_word, command))}"],
+        ["Type=notify", "NotifyAccess=main", f"ExecStart={' '.join((_bare(plan.program), *map(_word, command)))}"],
     )
     yield "", [f"WorkingDirectory={_plain(str(plan.directory))}"]
     yield from _environment(plan, settings)
@@ -174,7 +172,7 @@ def _account(plan: Plan, settings: Settings) -> Parts:
     if _STATE in state.parents:
         yield (
             f"All that it writes is in {state}.",
-            [f"StateDirectory={_plain(str(state.relative_to(_STATE)))}", "StateDirectoryMode=0700"],
+            [f"StateDirectory={_bare(state.relative_to(_STATE))}", "StateDirectoryMode=0700"],
         )
     elif plan.user is None:
         raise ConfigError(
@@ -182,7 +180,7 @@ def _account(plan: Plan, settings: Settings) -> Parts:
             f"{_STATE / plan.name}, choose a folder in {_STATE}, or name an account with --user"
         )
     else:
-        yield "", [f"ReadWritePaths={_plain(str(state))}"]
+        yield "", [f"ReadWritePaths={_bare(state)}"]
 
 
 def _sandbox(plan: Plan) -> Parts:
@@ -222,7 +220,7 @@ def _access(plan: Plan) -> Parts:
         "Only these devices, through the groups that they belong to.",
         [
             "DevicePolicy=closed",
-            *(f"DeviceAllow={_plain(str(device))} rw" for device in plan.devices),
+            *(f"DeviceAllow={_bare(device)} rw" for device in plan.devices),
             *([f"SupplementaryGroups={' '.join(groups)}"] if groups else []),
         ],
     )
@@ -247,8 +245,23 @@ def _home(plan: Plan) -> str:
 
 
 def _plain(text: str) -> str:
-    """A value that systemd takes as it is, but for its specifiers."""
+    """A value that systemd takes as it is, but for its specifiers.
+
+    :raises ConfigError: for one that does not end where its line does.
+    """
+    if not text.isprintable() or text.endswith("\\"):
+        raise ConfigError(f"{text!r} cannot be written in a unit")
     return text.replace("%", "%%")
+
+
+def _bare(path: Path) -> str:
+    """A path where systemd reads words.
+
+    :raises ConfigError: for one that would not be one word.
+    """
+    if re.search(r"[\s\"'\\$]", str(path)):
+        raise ConfigError(f"a path with a space, quote, backslash or $ cannot be written in a unit: {str(path)!r}")
+    return _plain(str(path))
 
 
 def _word(text: str) -> str:
@@ -257,5 +270,5 @@ def _word(text: str) -> str:
     >>> _word("module:app"), _word("50% of $it")
     ('module:app', '"50%% of $$it"')
     """
-    text = _plain(text).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    text = text.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
     return f'"{text}"' if re.search(r"[\s\"'\\;]", text) or not text else text

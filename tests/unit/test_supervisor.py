@@ -42,7 +42,7 @@ import importlib.util, os, sys
 spec = importlib.util.spec_from_file_location("supervisor", {SCRIPT!r})
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-module.PAUSE = 0.01
+module.PAUSE = module.PATIENCE = 0.01
 sys.exit(module.Supervisor(int(sys.argv[2]), sys.argv[3:], sys.argv[1], os.environ).run())
 """
 
@@ -195,6 +195,16 @@ def test_a_systemd_that_does_not_read_keeps_nobody_waiting(start: Start, tmp_pat
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=patient(20))
     assert process.returncode == 0
+
+
+def test_one_that_does_not_end_when_it_hangs_is_killed(start: Start) -> None:
+    stopped = (
+        'if not os.path.exists("once"):\n    open("once", "w")\n    tell("WATCHDOG=1")\n    os.kill(os.getpid(), 19)\n'
+    )
+    process = start(READY + stopped + FOR_EVER, 1, WATCHDOG_USEC="300000")
+    log = read_until(process.stderr, "it is started again")
+    assert log.count("worker 1 has not been alive for 0.3 s: it is killed") == 2
+    assert "worker 1 was ended by SIGKILL" in log
 
 
 def test_a_watchdog_of_another_process_is_none_of_its_own() -> None:

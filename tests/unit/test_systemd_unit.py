@@ -173,11 +173,30 @@ def test_an_application_in_a_home_folder_is_seen(folder: Path) -> None:
         (("--memory", "64 MB"), "'64 MB' is no size such as 64M"),
         (("--device", "i2c-1"), "'i2c-1' is no device such as /dev/i2c-1"),
         (("--directory", "/opt/a\nUser=root"), "cannot be written in a unit"),
-        (("--venv", "/opt/my venv"), "a path with a space cannot be written in a unit"),
+        (("--directory", "/opt/a\\"), "cannot be written in a unit"),
+        (("--venv", "/opt/my venv"), "a path with a space, quote, backslash or $ cannot be written in a unit"),
+        (("--device", "/dev/a b"), "cannot be written in a unit: '/dev/a b'"),
+        (("--bridge", "mqtts://me:se/cret@broker.example"), "the password in it would be in the unit"),
+        (("--output", "missing/unit"), "missing/unit cannot be written: No such file or directory"),
     ],
 )
 def test_what_cannot_work(folder: Path, words: tuple[str, ...], text: str) -> None:
     assert text in write(folder, *words, code=2)
+
+
+@pytest.mark.parametrize("name", ["a\\nExecStartPre=/bin/false", "a b", "a\\\\"])
+@pytest.mark.parametrize("setting", ['storage.state_dir = "/var/lib/%s"', 'bridge.password_file = "%s"'])
+def test_settings_add_no_lines(folder: Path, setting: str, name: str) -> None:
+    (folder / "purista.toml").write_text(setting % name)
+    if name == "a b" and "password" in setting:  # one value, not a list of words
+        assert directives(write(folder))["LoadCredential"] == [f"bridge__password_file:{folder}/a b"]
+    else:
+        assert "cannot be written in a unit" in write(folder, code=2)
+
+
+def test_a_file_of_variables_is_found_from_anywhere(folder: Path) -> None:
+    found = directives(write(folder, "--environment-file", "variables"))
+    assert found["EnvironmentFile"] == [f"{folder}/variables"]
 
 
 def test_a_state_that_nobody_could_write(folder: Path) -> None:
@@ -191,3 +210,9 @@ def test_a_file_is_not_replaced_unless_it_is_said(folder: Path) -> None:
     assert "--force replaces it" in write(folder, "--output", "greenhouse.service", code=2)
     write(folder, "--output", "greenhouse.service", "--memory", "1G", "--force")
     assert "MemoryMax=1G" in (folder / "greenhouse.service").read_text()
+
+
+def test_a_link_is_not_followed_unless_it_is_said(folder: Path) -> None:
+    (folder / "link").symlink_to(folder / "elsewhere")
+    assert "--force replaces it" in write(folder, "--output", "link", code=2)
+    assert not (folder / "elsewhere").exists()

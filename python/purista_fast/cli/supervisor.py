@@ -24,6 +24,8 @@ STEADY = 10.0
 """How long a worker must have been ready not to count as one that ended soon after its start, in seconds."""
 PAUSE = 0.5
 """The first pause before a worker is started again, in seconds; each further one is twice as long."""
+PATIENCE = 1.0
+"""How long what is told to systemd may wait for it, in seconds."""
 _WRONG_USAGE = 2
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3}
@@ -45,6 +47,8 @@ class Worker:
         """Since when it has been ready."""
         self.alive: float | None = None
         """When it last said that it is alive, if it ever did."""
+        self.is_hanging = False
+        """Whether it has been told to end because it was not alive."""
         self.failures = 0
         """How often in a row it ended soon after its start."""
         self.lifeline = -1
@@ -135,6 +139,7 @@ class Supervisor:
             if not worker.pid:
                 os.close(worker.lifeline)
         worker.ready = worker.alive = None
+        worker.is_hanging = False
         self._log("DEBUG", f"{worker} is started as process {worker.pid}")
 
     # --- what becomes of them
@@ -258,8 +263,9 @@ class Supervisor:
         for worker in self.workers:
             if worker.pid and worker.alive is not None and now - worker.alive > self._watchdog:
                 self._log("ERROR", f"{worker} has not been alive for {self._watchdog:g} s: it is killed")
-                worker.alive = None
-                os.kill(worker.pid, signal.SIGABRT)
+                # One that is stopped, or hangs in its last words, does not end by SIGABRT.
+                os.kill(worker.pid, signal.SIGKILL if worker.is_hanging else signal.SIGABRT)
+                worker.is_hanging, worker.alive = True, now
         if now - self._told >= self._watchdog / 2:
             self._told = now
             self._tell("WATCHDOG=1")
@@ -282,12 +288,12 @@ class Supervisor:
         if self._outer:
             address = "\0" + self._outer[1:] if self._outer.startswith("@") else self._outer
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-                # Nobody may read it: the workers are to be looked after all the same.
-                out.setblocking(False)
+                # Its queue may be full for a moment; but if nobody reads it, the workers are looked after all the same.
+                out.settimeout(PATIENCE)
                 try:
                     out.sendto(text.encode(), address)
                 except OSError as error:
-                    self._log("WARNING", f"NOTIFY_SOCKET {self._outer} takes nothing: {error.strerror}")
+                    self._log("WARNING", f"NOTIFY_SOCKET {self._outer} takes nothing: {error.strerror or error}")
 
     def _log(self, level: str, text: str) -> None:
         """Logs in the form of :mod:`purista_fast.cli.logs`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from ..config import load
+from ..errors import ConfigError
 from ..systemd import Plan, render
 from . import options
 from .find import find_app
@@ -80,6 +82,7 @@ def command(
     name: str | None,
     venv: Path | None,
     directory: Path | None,
+    environment_file: Path | None,
     bridge: str | None,
     profile: str | None,
     config: str | None,
@@ -93,6 +96,11 @@ def command(
     bridge.password_file and bridge.key_file name may be root's alone.
     """
     del verbose  # remembered where errors are reported
+    if bridge is not None and ":" in bridge.partition("//")[2].rpartition("@")[0]:
+        raise ConfigError(
+            "--bridge: the password in it would be in the unit, which everybody can read; a file with the password is "
+            "named by bridge.password_file in the configuration"
+        )
     app = find_app(application)
     overrides: dict[str, Any] = {"bridge": {"url": bridge}} if bridge else {}
     if workers is not None:
@@ -108,6 +116,7 @@ def command(
         application=application,
         program=(venv or Path(sys.prefix)).absolute() / "bin" / "purista-fast",
         directory=(directory or Path()).absolute(),
+        environment_file=environment_file and environment_file.absolute(),
         options=tuple(word for option, value in given.items() if value for word in (option, value)),
         **wanted,
     )
@@ -115,9 +124,14 @@ def command(
     if output is None:
         click.echo(text, nl=False)
         return
-    if output.exists() and not force:
-        raise click.UsageError(f"{output} is there already; --force replaces it")
-    output.write_text(text, "utf-8")
-    note(printable(f"check it: systemd-analyze verify {output}"))
-    note(printable(f"start it: cp {output} /etc/systemd/system/{plan.name}.service && systemctl daemon-reload"))
+    try:
+        with output.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise click.UsageError(f"{output} is there already; --force replaces it") from None
+    except OSError as error:
+        raise ConfigError(f"{output} cannot be written: {error.strerror}") from None
+    quoted = shlex.quote(str(output))
+    note(printable(f"check it: systemd-analyze verify {quoted}"))
+    note(printable(f"start it: cp {quoted} /etc/systemd/system/{plan.name}.service && systemctl daemon-reload"))
     note(f"          systemctl enable --now {plan.name}")
