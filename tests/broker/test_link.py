@@ -224,6 +224,22 @@ async def test_a_refusal(ends: tuple[QuickSocket, PlayedBroker]) -> None:
             await side.link.accepted()
 
 
+async def test_a_refusal_by_a_code_of_mqtt_3(ends: tuple[QuickSocket, PlayedBroker]) -> None:
+    async with connected(ends, connack=bytes.fromhex("2003000500")) as side:
+        with pytest.raises((Refused, LinkLost), match="0x05|not understood"):
+            await side.link.accepted()
+        assert not side.link.is_accepted
+
+
+async def test_a_second_answer_to_the_connect(ends: tuple[QuickSocket, PlayedBroker]) -> None:
+    async with connected(ends) as side:
+        await side.link.accepted()
+        side.broker.send("2003 01 00 00")
+        await side.link.lost.wait()
+        assert side.link.reason == "the broker answered the CONNECT twice"
+        assert not side.link.session_present
+
+
 async def test_much_goes_out_whole_and_a_disconnect_last(ends: tuple[QuickSocket, PlayedBroker]) -> None:
     """More than the system takes at once."""
     async with connected(ends) as side:

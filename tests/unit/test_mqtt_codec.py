@@ -193,10 +193,27 @@ def test_what_a_packet_says(kind: str, packet: str, said: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("packet", ["9001 00", "2001 00", "f000", "0000", "9004 000a 05 01"])
+@pytest.mark.parametrize("packet", ["9001 00", "2001 00", "f000", "0000", "9004 000a 05 01", "9003 000a 00"])
 def test_what_nobody_understands(kind: str, packet: str) -> None:
     with pytest.raises(WireError):
         connected(kind).read(bytes.fromhex(packet))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("packet", ["c000", "6202 000a", "5002 000a", "9104 000a 00 01", "8200", "1000"])
+def test_what_a_client_is_not_sent_is_not_answered(kind: str, packet: str) -> None:
+    transport = connected(kind)
+    with pytest.raises(WireError, match=f"begins with 0x{packet[:2].upper()}, which a client is not sent"):
+        transport.read(bytes.fromhex(packet))
+    assert transport.disconnect(0)[:1] == b"\xe0"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("login", [("me", "s" * 65_536), ("u" * 65_536, "secret")])
+def test_a_login_that_is_too_long(kind: str, login: tuple[str, str]) -> None:
+    with pytest.raises(WireError, match="65535") as caught:
+        make_transport(kind).connect(EXAMPLE, *login)
+    assert "sss" not in str(caught.value)
 
 
 def test_a_broker_of_mqtt_3_does_not_speak_our_version() -> None:

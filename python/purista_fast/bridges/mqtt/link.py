@@ -257,7 +257,10 @@ class Link:
             self._lose(f"the broker closed it: {in_words(event)}")
 
     def _connected(self, said: Connack) -> None:
-        if said.code >= _FAILURE:
+        if self._connack.is_set():
+            self._lose("the broker answered the CONNECT twice")
+            return
+        if said.code:  # brokers of MQTT 3 refuse with small ones
             self._refusal = Refused("the connection", said.code)
         lacking = [what for name, what in _NEEDED.items() if not getattr(said, name)]
         if lacking:

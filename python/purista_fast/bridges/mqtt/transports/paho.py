@@ -6,6 +6,7 @@ locks.
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from ...._core import Connack, WireError
@@ -22,6 +23,9 @@ from paho.mqtt.reasoncodes import ReasonCode  # noqa: E402
 from paho.mqtt.subscribeoptions import SubscribeOptions  # noqa: E402
 
 __all__ = ("Paho",)
+
+_SENT = frozenset(b"\x20\x90\xb0\xd0\xe0")
+"""How packets begin that a client is sent. paho answers others as well, and the answers would go out with ours."""
 
 
 class Paho:
@@ -42,9 +46,12 @@ class Paho:
         properties.ReceiveMaximum = connect.receive_maximum
         properties.MaximumPacketSize = connect.max_packet_size
         # Host and port are for paho's checks only.
-        client.connect(
-            "broker", 1, keepalive=connect.keep_alive, clean_start=connect.clean_start, properties=properties
-        )
+        try:
+            client.connect(
+                "broker", 1, keepalive=connect.keep_alive, clean_start=connect.clean_start, properties=properties
+            )
+        except struct.error:
+            raise WireError("a name, the password or the will has more than 65535 bytes") from None
         return client.sent()
 
     def subscribe(self, mid: int, text: str, identifier: int | None, options: int) -> bytes:
@@ -75,6 +82,8 @@ class Paho:
 
     def read(self, packet: bytes) -> Connack | tuple[int, bytes] | int | None:
         """See :class:`Transport`."""
+        if packet[0] not in _SENT:
+            raise WireError(f"a packet that begins with 0x{packet[0]:02X}, which a client is not sent")
         return self._connected().take(packet)
 
     def _connected(self, mid: int = 0) -> _Client:
@@ -136,6 +145,7 @@ class _Client(paho.Client):
         )
 
     def _on_answer(self, _client: object, _data: object, mid: int, codes: list[ReasonCode], _more: object) -> None:
+        self._is_understood = bool(codes)
         self._event = (mid, bytes(code.value for code in codes))
 
     def _on_goodbye(self, _client: object, _data: object, flags: Any, code: ReasonCode, _properties: object) -> None:
