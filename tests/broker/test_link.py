@@ -226,7 +226,7 @@ async def test_a_refusal(ends: tuple[QuickSocket, PlayedBroker]) -> None:
 
 async def test_a_refusal_by_a_code_of_mqtt_3(ends: tuple[QuickSocket, PlayedBroker]) -> None:
     async with connected(ends, connack=bytes.fromhex("2003000500")) as side:
-        with pytest.raises((Refused, LinkLost), match="0x05|not understood"):
+        with pytest.raises((Refused, LinkLost), match=r"0x05|not understood"):
             await side.link.accepted()
         assert not side.link.is_accepted
 

@@ -216,11 +216,12 @@ def test_a_module_that_fails_to_import(run: Run) -> None:
 
 
 def test_verbose_shows_the_traceback(run: Run) -> None:
-    Path("broken.py").write_text("raise RuntimeError('today')\n")
+    Path("broken.py").write_text("raise RuntimeError('today\\x1b')\n")
     result = run("run", "broken:app", "--verbose")
     assert result.exit_code == 1
     assert "Traceback (most recent call last):" in result.stderr
     assert 'broken.py", line 1' in result.stderr
+    assert "\x1b" not in result.stderr
 
 
 def test_a_bridge_that_is_not_there_is_code_3(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -315,3 +316,13 @@ def test_a_log_record_is_one_line() -> None:
     assert "\n" not in text
     assert "ERROR   thermo: failed\\ntwice [ValueError: first\\nsecond at test_cli.py:" in text
     assert "Traceback (most recent call last)" in OneLine(tracebacks=True).format(record)
+
+
+def test_a_traceback_cannot_steer_a_terminal() -> None:
+    try:
+        raise ValueError("\x1b[2J\0<0>")
+    except ValueError as error:
+        info = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("thermo", logging.ERROR, __file__, 1, "failed", (), info)
+    first, *_, last = OneLine(tracebacks=True, journal=True).format(record).split("\n")
+    assert (first, last) == ("<3>thermo: failed", "<3>ValueError: \\x1b[2J\\x00<0>")

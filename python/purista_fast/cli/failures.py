@@ -12,7 +12,7 @@ import msgspec
 
 from ..errors import BridgeError, ConfigError, DefinitionError, ServiceError
 from .journal import is_journal, mark
-from .output import note, printable
+from .output import note, printable, printable_lines
 
 __all__ = ("FAILED", "NO_BRIDGE", "WRONG_USAGE", "explain", "report", "single")
 
@@ -28,7 +28,7 @@ def report(error: BaseException, *, verbose: bool) -> int:
     """
     error = single(error)
     if verbose and not isinstance(error, click.UsageError):
-        note("".join(traceback.format_exception(error)).rstrip())
+        note(printable_lines("".join(traceback.format_exception(error)).rstrip()))
     text, code = explain(error)
     line = f"purista-fast: {printable(text)}"
     note(mark(line, logging.ERROR) if is_journal(sys.stderr) else line)

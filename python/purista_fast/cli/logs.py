@@ -8,7 +8,7 @@ import sys
 import traceback
 
 from .journal import is_journal, mark
-from .output import printable
+from .output import printable, printable_lines
 
 __all__ = ("OneLine", "set_up")
 
@@ -41,7 +41,7 @@ class OneLine(logging.Formatter):
         if error is None:
             return text
         if self._tracebacks:
-            return text + "\n" + "".join(traceback.format_exception(error)).rstrip()
+            return text + "\n" + printable_lines("".join(traceback.format_exception(error)).rstrip())
         frames = traceback.extract_tb(error.__traceback__)
         place = (
             f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""

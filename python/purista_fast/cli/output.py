@@ -8,7 +8,17 @@ import sys
 
 import anyio
 
-__all__ = ("ClosedPipe", "flush", "line", "note", "printable", "reader_is_gone", "tolerate", "wait_for_closed_pipe")
+__all__ = (
+    "ClosedPipe",
+    "flush",
+    "line",
+    "note",
+    "printable",
+    "printable_lines",
+    "reader_is_gone",
+    "tolerate",
+    "wait_for_closed_pipe",
+)
 
 _POLL_INTERVAL = 0.25
 
@@ -61,6 +71,15 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """As :func:`printable`, for a text of several lines.
+
+    >>> printable_lines("a\\x1b[2J\\nb")
+    'a\\\\x1b[2J\\nb'
+    """
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def reader_is_gone() -> bool:

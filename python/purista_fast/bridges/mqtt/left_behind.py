@@ -49,4 +49,7 @@ def _is_kin(name: str, base: str) -> bool:
 
 
 def _has_state(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("subscriptions.json", "messages.db"))
+    try:
+        return any((folder / name).exists() for name in ("subscriptions.json", "messages.db"))
+    except PermissionError:
+        return True  # another account has run it here: no reason not to start
