@@ -99,5 +99,6 @@ class Batch(msgspec.Struct, frozen=True):
     within: float
 
     def __post_init__(self) -> None:
-        if not 1 <= self.max_items <= 65_535 or not 0 < self.within < float("inf"):
+        # A float would be noticed with the first message only.
+        if type(self.max_items) is not int or not 1 <= self.max_items <= 65_535 or not 0 < self.within < float("inf"):
             raise DefinitionError(f"{self!r} cannot work: 1 <= max_items <= 65535, within above 0 seconds")

@@ -69,6 +69,15 @@ class Running:
 
         :param manager: is told when it is ready, how it is, and when it stops.
         """
+        try:
+            async with self._run(manager) as client:
+                yield client
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.stores.close()  # once no handler is left, also if the start has failed
+
+    @asynccontextmanager
+    async def _run(self, manager: Manager | None) -> AsyncIterator[Client]:
         self._add_all()
         scope = Scope(self.runtime, Address("Client", "1", "client", self.bridge.instance_id), self.stores)
         failure: BaseException | None = None
@@ -88,10 +97,7 @@ class Running:
                 if manager is not None:
                     await manager.stopping(self._longest_stop())
                 # A bridge that has failed carries nothing any more, and nobody is left to finish anything.
-                try:
-                    await (self._end() if tasks.cancel_scope.cancel_called else self._stop())
-                finally:
-                    await self.stores.close()
+                await (self._end() if tasks.cancel_scope.cancel_called else self._stop())
         if failure is not None:
             raise failure
 

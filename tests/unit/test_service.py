@@ -138,6 +138,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a batch of nothing": (lambda: Batch(0, within=1.0), "Batch(max_items=0, within=1.0) cannot work"),
     "a batch for ever": (lambda: Batch(2, within=float("inf")), "Batch(max_items=2, within=inf) cannot work"),
     "a batch at no time": (lambda: Batch(2, within=float("nan")), "Batch(max_items=2, within=nan) cannot work"),
+    "a batch of a float": (lambda: Batch(2.0, within=1.0), "Batch(max_items=2.0, within=1.0) cannot work"),  # type: ignore[arg-type]
     "a batch for a handler of one": (
         lambda: Service("A").subscription(stored, batch=Batch(2, within=1.0))(handler),
         "subscription A/1/handler has a batch, so its payload must be a list: `payloads: list[Reading]`",

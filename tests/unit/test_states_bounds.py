@@ -11,8 +11,9 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 
-from purista_fast import App, BridgeError, UnhandledError
+from purista_fast import App, BridgeError, ConfigError, Context, Event, Service, UnhandledError
 from purista_fast.bridges.memory import MemoryBridge
 from purista_fast.config import load
 from purista_fast.storage import states as table
@@ -23,6 +24,7 @@ from purista_fast.stores import Stores
 from purista_fast.stores import sqlite as module
 from purista_fast.stores.sqlite import SqliteStates
 from purista_fast.stores.states import States
+from purista_fast.wire import Address, Message
 from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
@@ -152,6 +154,79 @@ async def test_nothing_is_opened_once_the_application_has_stopped(tmp_path: Path
     with pytest.raises(UnhandledError, match="states of app: the application has stopped"):
         await client.states.set("a", 1)
     assert not await anyio.Path(tmp_path / "app").exists()
+
+
+@pytest.mark.parametrize("url", ["redis://host", "sqlite:///tmp/mine.db", "memory://mine", "sqlite", ""])
+async def test_where_states_are_is_known_at_the_start(url: str) -> None:
+    with pytest.raises(ConfigError, match=f"states.url '{url}'"):
+        async with App().serve(bridge="memory://", overrides={"states": {"url": url}}):
+            pass
+
+
+async def test_states_are_closed_if_the_start_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that waited may come before the start has failed."""
+    service, woken = Service("Early"), Event("woken", int)
+    handled = anyio.Event()
+    used: list[States] = []
+
+    @service.subscription(woken)
+    async def on(ctx: Context, payload: int) -> None:
+        await ctx.states.set("a", payload)
+        used.append(ctx.states)
+        handled.set()
+
+    start = MemoryBridge.start
+
+    async def start_and_fail(bridge: MemoryBridge, tasks: TaskGroup) -> None:
+        await start(bridge, tasks)
+        await bridge.emit(
+            Message("customMessage", sender=Address("A", "1", "a", "a"), event_name="woken", payload=b"1")
+        )
+        await handled.wait()
+        raise BridgeError("it does not start")
+
+    monkeypatch.setattr(MemoryBridge, "start", start_and_fail)
+    with pytest.raises(BridgeError, match="it does not start"):
+        async with App(service).serve(bridge="memory://", overrides={"storage": {"state_dir": str(tmp_path)}}):
+            pass
+    with pytest.raises(UnhandledError, match="the application has stopped"):
+        await used[0].get("a")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_write_that_failed_is_never_told_as_done(file: Path) -> None:
+    """Also where the disk cannot even say how full it is."""
+    store = store_of(file)
+    await store.set("s", "a", b"1", None)
+
+    class Full(sqlite3.OperationalError):
+        sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    class Broken:
+        """A connection on a disk that has failed."""
+
+        in_transaction = False
+
+        def execute(self, *_args: Any) -> Any:
+            raise Full("database or disk is full")
+
+        def close(self) -> None: ...
+
+    opened, store._db = store._db, Broken()  # type: ignore[assignment]
+    outcomes: list[object] = []
+
+    async def write() -> None:
+        try:
+            outcomes.append(await store.set("s", "a", b"2", None))
+        except StorageError as error:
+            outcomes.append(error.status)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(write)
+    assert outcomes == [507, 507, 507]
+    store._db = opened
+    await store.close()
 
 
 async def test_states_are_closed_if_the_bridge_cannot_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,3 +125,15 @@ def test_ids_are_remembered_in_order_and_forgotten_in_time(
     assert seen.load(db, WATCH) == [f"id{number}" for number in range(3500, 5000)]
     assert seen.load(db, "Other/1/x") == ["mine"], "a busy one does not make others forget"
     assert db.execute("SELECT count(*) FROM seen").fetchone()[0] <= 2502, "it is bounded on disk"
+
+
+def test_the_ids_of_two_that_take_turns_are_bounded(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen, "REMEMBERED", 1500)
+    db.execute("BEGIN")
+    for number in range(5000):
+        for consumer in (WATCH, "Other/1/x"):
+            seen.insert(db, consumer, f"id{number}")
+    db.execute("COMMIT")
+    kept = dict(db.execute("SELECT consumer, count(*) FROM seen GROUP BY consumer").fetchall())
+    assert set(kept) == {WATCH, "Other/1/x"}
+    assert max(kept.values()) <= 2500, kept

@@ -14,11 +14,13 @@ def insert(db: sqlite3.Connection, consumer: str, key: str) -> None:
     """Remembers an id; the oldest are forgotten from time to time."""
     cursor = db.execute("INSERT INTO seen (consumer, id) VALUES (?, ?)", (consumer, key))
     if (cursor.lastrowid or 0) % 1000 == 0:
-        db.execute(
-            "DELETE FROM seen WHERE consumer = ? AND seq <= (SELECT seq FROM seen WHERE consumer = ?"
-            " ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-            (consumer, consumer, REMEMBERED),
-        )
+        # Of all: of two that take turns only one would ever have such a number.
+        for (each,) in db.execute("SELECT DISTINCT CAST(consumer AS TEXT) FROM seen").fetchall():
+            db.execute(
+                "DELETE FROM seen WHERE consumer = ? AND seq <= (SELECT seq FROM seen WHERE consumer = ?"
+                " ORDER BY seq DESC LIMIT 1 OFFSET ?)",
+                (each, each, REMEMBERED),
+            )
 
 
 def load(db: sqlite3.Connection, consumer: str) -> list[str]:

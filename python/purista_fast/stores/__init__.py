@@ -8,6 +8,8 @@ from ..errors import ConfigError, StatusCode, UnhandledError
 from ..urls import public_url, scheme
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from ..config import Settings
     from .configs import Configs
     from .secrets import Secrets
@@ -23,6 +25,7 @@ class Stores:
     """The stores of one run of an application. Each is opened when it is first used.
 
     :param application: under whose name states are kept.
+    :raises ConfigError: if ``states.url`` names no store that there is: a handler must not be the first to notice.
     """
 
     def __init__(self, settings: Settings, application: str) -> None:
@@ -33,12 +36,10 @@ class Stores:
         self._configs: Configs | None = None
         self._secrets: Secrets | None = None
         self._is_closed = False
+        self._adapter()
 
     def states(self, service: str) -> States:
-        """What a service keeps.
-
-        :raises ConfigError: if ``states.url`` names no store that there is.
-        """
+        """What a service keeps."""
         found = self._by_service.get(service)
         if found is None:
             from .states import States
@@ -73,7 +74,6 @@ class Stores:
     def store(self) -> StateStore:
         """Where states are kept, as ``states.url`` says.
 
-        :raises ConfigError: if it names no store that there is.
         :raises UnhandledError: 503 if the application has stopped: nobody would close what is opened now.
         """
         if self._store is None:
@@ -91,27 +91,39 @@ class Stores:
             await self._store.close()
 
     def _make(self) -> StateStore:
-        states = self._settings.states
-        kind = scheme(states.url)
-        if kind == "sqlite":
+        states, adapter = self._settings.states, self._adapter()
+        if adapter is not None:
+            store: StateStore = adapter.load()(states.url, self._settings)
+            return store
+        if scheme(states.url) == "sqlite":
             from ..storage.clock import PoweredClock
             from ..storage.folders import folder_of
             from .sqlite import SqliteStates
 
             folder = folder_of(self._settings.storage.directory(), self._application)
             return SqliteStates(folder / "states.db", PoweredClock(states.trust_clock), states.max_bytes)
-        if kind == "memory":
-            from .memory import MemoryStates
+        from .memory import MemoryStates
 
-            return MemoryStates(states.max_bytes)
-        from importlib.metadata import entry_points
+        return MemoryStates(states.max_bytes)
+
+    def _adapter(self) -> EntryPoint | None:
+        """What makes the store, if it is none of ours."""
+        url, source = self._settings.states.url, self._settings.source or "the defaults"
+        kind = scheme(url)
+        if kind in ("sqlite", "memory"):
+            if url.partition(":")[2] not in ("", "//"):
+                raise ConfigError(
+                    f"{source}: states.url {public_url(url)!r}: nothing may follow {kind}://; the file is in "
+                    "storage.state_dir"
+                )
+            return None
+        from importlib.metadata import entry_points  # most applications keep states in a file
 
         adapters = {point.name: point for point in entry_points(group=GROUP)}
         if kind not in adapters:
             known = ", ".join(f"{name}://" for name in ("sqlite", "memory", *sorted(adapters)))
             raise ConfigError(
-                f"{self._settings.source or 'the defaults'}: states.url {public_url(states.url)!r} begins with none of "
-                f"{known}; an adapter is a package with an entry point in the group {GROUP!r}"
+                f"{source}: states.url {public_url(url)!r} begins with none of {known}; an adapter is a package with "
+                f"an entry point in the group {GROUP!r}"
             )
-        store: StateStore = adapters[kind].load()(states.url, self._settings)
-        return store
+        return adapters[kind]

@@ -285,7 +285,10 @@ class SqliteStates:
         )
 
     def _is_at_bound(self) -> bool:
-        return self._db is not None and self._db.execute("PRAGMA page_count").fetchone()[0] >= self._pages
+        try:
+            return self._db is not None and self._db.execute("PRAGMA page_count").fetchone()[0] >= self._pages
+        except sqlite3.Error:  # what failed before says more
+            return False
 
 
 def _is_full(error: sqlite3.OperationalError) -> bool:
