@@ -12,7 +12,7 @@ import click
 from ..bridges.mqtt.state import check_instance_id
 from ..config import Settings, load
 from ..errors import ConfigError
-from ..mosquitto import acl, folder, passwords, rights, writer
+from ..mosquitto import acl, devices, folder, passwords, rights, writer
 from . import mosquitto_bridge, options
 from .find import find_app
 from .output import line, note, printable
@@ -76,6 +76,13 @@ _PATH = click.Path(path_type=Path)
     help="An instance, by its id, which is its user name; of all applications unless one is named. Repeat it.",
 )
 @click.option("--client", "clients", metavar="NAME", multiple=True, help="A user that calls and listens. Repeat it.")
+@click.option(
+    "--devices",
+    "fleet",
+    metavar="FILE|all",
+    help="Devices with an uplink: a file with a line for each, ID [TENANT], or all for whoever logs in.",
+)
+@click.option("--listen", metavar="EVENT", multiple=True, help="An event that comes down to devices. Repeat it.")
 @click.option("--passwords", metavar="generate|prompt|FILE", help="Make a password file; FILE has lines name:password.")
 @click.option("--save-every", metavar="TIME", default="10s", show_default=True, callback=_whole_seconds)
 @click.option("--save-on-changes", is_flag=True, help="Save at each change instead: safest, and slow (see the file).")
@@ -89,6 +96,8 @@ def config(
     force: bool,
     instances: tuple[str, ...],
     clients: tuple[str, ...],
+    fleet: str | None,
+    listen: tuple[str, ...],
     bridge: str | None,
     profile: str | None,
     config: str | None,
@@ -105,7 +114,7 @@ def config(
     plan = _plan(out, applications, wanted)
     writer.check(plan)
     apps = {name: _needs(name, settings) for name in applications}
-    blocks = _blocks(settings, apps, instances, clients, anonymous=plan.anonymous)
+    blocks = _blocks(settings, apps, instances, clients, fleet, listen, anonymous=plan.anonymous)
     users = [block.user for block in blocks if block.user]
     text = writer.render(plan, settings.bridge)
     files = {writer.CONFIG_FILE: text, writer.ACL_FILE: acl.render(blocks, _acl_head(plan.about))}
@@ -163,13 +172,19 @@ def _blocks(
     apps: dict[str, list[rights.Receives]],
     instances: tuple[str, ...],
     clients: tuple[str, ...],
+    fleet: str | None,
+    listen: tuple[str, ...],
     *,
     anonymous: bool,
 ) -> list[acl.Block]:
     prefix, workers = settings.bridge.prefix, settings.app.workers or 0
+    if listen and fleet is None:
+        raise click.UsageError("--listen says what comes down to devices: name them by --devices FILE or --devices all")
     if anonymous:
+        if fleet is not None:
+            raise click.UsageError("--devices: nobody has a name in this configuration, so none can be told apart")
         return [acl.everybody(prefix)]
-    if workers and not instances:
+    if workers and not (instances or fleet):
         raise ConfigError(
             f"{settings.source}: app.workers: each worker has an id of its own, which is not its user name, and rules "
             "for everybody go by user names: name the instances with --instance, without the numbers of their workers"
@@ -185,13 +200,16 @@ def _blocks(
         blocks.append(
             acl.of_instance(prefix, instance, apps[name] if equals else everything, title=title, workers=workers)
         )
-    if not instances:
+    if fleet is not None:
+        named = None if fleet == devices.ALL else devices.read(Path(fleet))
+        blocks += devices.blocks(prefix, named, listen)
+    elif not instances:
         title = "every instance: %u is its user name, which must be its bridge.instance_id"
         blocks.append(acl.of_instance(prefix, "%u", everything, title=title, pattern=True))
     blocks += [acl.of_client(prefix, acl.check_name(name, "--client")) for name in clients]
     names = [block.user for block in blocks]
     if len(set(names)) < len(names):
-        raise ConfigError("a name is given twice by --instance and --client: each user needs its own")
+        raise ConfigError("a name is given twice by --instance, --client and --devices: each user needs its own")
     return blocks
 
 

@@ -27,6 +27,7 @@ __all__ = (
     "own_answers",
     "own_messages",
     "presence_filters",
+    "presence_kinds",
     "receives",
     "sample",
     "sends",
@@ -86,6 +87,11 @@ def own_answers(prefix: str, instance: str) -> str:
     'purista/+/+/+/+/+/+/+/+/attic/+/+/+'
     """
     return response_filter(_STAND_IN, prefix=prefix).replace(f"/{_STAND_IN}/", f"/{instance}/")
+
+
+def presence_kinds() -> tuple[str, ...]:
+    """The topic levels of messages about who comes and goes."""
+    return _PRESENCE
 
 
 def presence_filters(prefix: str) -> list[str]:
