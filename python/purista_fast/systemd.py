@@ -19,6 +19,7 @@ __all__ = ("Plan", "render")
 
 _WIDTH = 110
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+_ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*")
 _SPARE_THREADS = 24
 """Threads beside those of plain ``def`` handlers: storage, connects, and what libraries start."""
 _STATE = Path("/var/lib")
@@ -64,9 +65,12 @@ def render(plan: Plan, settings: Settings) -> str:
             f"{plan.name!r} cannot name a unit and its account: up to 31 of a-z, 0-9, _ and -, a letter first, were "
             "expected; choose another with --name"
         )
-    for word in (*plan.options, plan.application, *plan.groups, plan.user or ""):
+    for word in (*plan.options, plan.application):
         if not word.isprintable():
             raise ConfigError(f"{word!r} cannot be written in a unit")
+    for word in (*plan.groups, *([] if plan.user is None else [plan.user])):
+        if not _ACCOUNT.fullmatch(word):  # an empty one would be root
+            raise ConfigError(f"{word!r} is no name of an account or a group")
     lines = [
         f"# {plan.application}, by purista-fast {__version__}. Made by `purista-fast systemd-unit`.",
         "# `systemd-analyze verify` with this file checks it, `systemd-analyze security` says what it could still do.",

@@ -175,6 +175,8 @@ def test_an_application_in_a_home_folder_is_seen(folder: Path) -> None:
         (("--directory", "/opt/a\nUser=root"), "cannot be written in a unit"),
         (("--directory", "/opt/a\\"), "cannot be written in a unit"),
         (("--venv", "/opt/my venv"), "a path with a space, quote, backslash or $ cannot be written in a unit"),
+        (("--user", ""), "'' is no name of an account or a group"),
+        (("--group", "a b"), "'a b' is no name of an account or a group"),
         (("--device", "/dev/a b"), "cannot be written in a unit: '/dev/a b'"),
         (("--bridge", "mqtts://me:se/cret@broker.example"), "the password in it would be in the unit"),
         (("--output", "missing/unit"), "missing/unit cannot be written: No such file or directory"),
