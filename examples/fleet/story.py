@@ -140,6 +140,7 @@ class Story:
 
 async def run(seconds: float, folder: Path) -> bool:
     """Plays the story; whether the counts agree in the end."""
+    agree = False
     with ExitStack() as stack:
         cloud_port = stack.enter_context(mosquitto(folder / "cloud"))
         gateway_port = stack.enter_context(mosquitto(folder / "gateway"))
@@ -168,8 +169,9 @@ async def run(seconds: float, folder: Path) -> bool:
                         await anyio.sleep(0.2)
                         await story.ask()
                 story.draw()
+                agree = story.agrees()
             tasks.cancel_scope.cancel()
-        return story.agrees()
+    return agree
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 //! The packets of which there are few: what MQTT 5 says of each is a case here, under the section that says it.
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
 
 use proptest::prelude::*;
 use purista_core::mqtt::{

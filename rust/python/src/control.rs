@@ -83,7 +83,7 @@ type Will<'a> = (&'a str, &'a [u8], u32, u32, &'a str, Vec<(String, String)>);
     client_id, *, clean_start, keep_alive, session_expiry, receive_maximum, maximum_packet_size,
     will = None, username = None, password = None,
 ))]
-#[allow(clippy::too_many_arguments)] // they are named
+#[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // they are named; the will is made for the call
 pub fn pack_connect<'py>(
     py: Python<'py>,
     client_id: &str,
