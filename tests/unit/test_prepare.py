@@ -67,7 +67,7 @@ def test_what_is_no_moment(wrong: Any) -> None:
             advance(wrong)
 
 
-@pytest.mark.parametrize("wrong", ["", "x" * 257, None, 1])
+@pytest.mark.parametrize("wrong", ["", "x" * 257, None, 1, "\udcff"])
 def test_what_is_no_key(wrong: Any) -> None:
     for take in (Tumbling(60.0).add, DeadBand(absolute=1.0).passes, Throttle(1.0, type=int).add):
         with pytest.raises(ValueError, match="a key must be a text of 1 to 256 characters"):

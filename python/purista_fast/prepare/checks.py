@@ -53,7 +53,7 @@ class Gate:
 
         :raises ValueError: if it is no text of 1 to 256 characters.
         """
-        if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY:
+        if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY or not _is_text(key):
             raise ValueError(f"{self._what}: a key must be a text of 1 to {_LONGEST_KEY} characters, not {key!r:.80}")
 
     def leave_out(self, reason: Reason, key: str, time: float, value: Any) -> None:
@@ -65,6 +65,17 @@ class Gate:
             logger.warning(
                 "%s: %s of %r at %g was left out: %s; %d so far", *(self._what, value, key, time, reason, count)
             )
+
+
+def _is_text(key: str) -> bool:
+    """Whether it can be kept; the name of a file may hold what no text has, and one such key would spoil the state."""
+    if key.isascii():
+        return True
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_bound(what: str, name: str, bound: Any) -> None:
