@@ -6,14 +6,16 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from anyio.abc import TaskGroup
+from msgspec import Raw, Struct
 
-from purista_fast import App, BridgeError, ConfigError, Context, Event, Service, UnhandledError
+from purista_fast import App, BridgeError, ConfigError, Context, Event, PayloadError, Service, UnhandledError
 from purista_fast.bridges.memory import MemoryBridge
 from purista_fast.config import load
 from purista_fast.storage import states as table
@@ -28,6 +30,10 @@ from purista_fast.wire import Address, Message
 from tests.patience import patient
 
 pytestmark = pytest.mark.anyio
+
+
+class Reading(Struct):
+    celsius: float
 
 
 def made(url: str, folder: Path) -> Stores:
@@ -66,6 +72,18 @@ async def test_a_sum_that_no_number_can_be_names_the_state(states: States, prese
     with pytest.raises(OverflowError, match=r"state 'Thermo/a' cannot be incremented by an integer of \d+ bits"):
         await states.increment("a", by)
     assert await states.get("a") == present
+
+
+@pytest.mark.parametrize("value", [nan, {"a": [None, inf]}, Reading(-inf), (1, {2: nan})])
+async def test_what_is_no_number_is_not_kept_as_nothing(states: States, value: Any) -> None:
+    await states.set("a", 1)
+    with pytest.raises(PayloadError, match=r"state 'Thermo/a': no JSON can be made .* would be kept as null"):
+        await states.set("a", value)
+    with pytest.raises(PayloadError, match="state 'Thermo/a': no JSON can be made"):
+        await states.update("a", lambda _: value)
+    assert await states.get("a") == 1
+    await states.set("a", {"b": [None, 1.5, "null"], "c": {1, 2}, 3: b"x", "d": Reading(1.0)})
+    await states.set("a", [Raw(b'{"b":null}'), None])
 
 
 async def test_values_that_nest_deeply_are_compared(states: States) -> None:

@@ -198,12 +198,17 @@ class States:
         return f"{self._service}/{key}" if self._service else key
 
     def _encode(self, key: str, value: Any) -> bytes:
-        data = encode_payload(_ANY, value, f"state {self._label(key)!r}")
+        what = f"state {self._label(key)!r}"
+        data = encode_payload(_ANY, value, what)
+        if b"null" in data and not _is_finite(value):
+            raise PayloadError(
+                f"{what}: no JSON can be made of its payload",
+                [{"message": "NaN and infinity would be kept as null", "path": []}],
+            )
         if len(data) > self._stores.max_value_size:
             raise UnhandledError(
                 StatusCode.PAYLOAD_TOO_LARGE,
-                f"state {self._label(key)!r} would have {len(data)} bytes; states.max_value_size allows "
-                f"{self._stores.max_value_size}",
+                f"{what} would have {len(data)} bytes; states.max_value_size allows {self._stores.max_value_size}",
             )
         return data
 
@@ -251,6 +256,20 @@ def _same(one: Any, other: Any) -> bool:
         else:
             is_same = one == other
         if not is_same:
+            return False
+    return True
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether no number is NaN or infinite: of these msgspec makes ``null``."""
+    waiting = [msgspec.to_builtins(value, enc_hook=repr)]  # the hook is for msgspec.Raw, which is JSON already
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            waiting += found.values()
+        elif isinstance(found, list | tuple):
+            waiting += found
+        elif isinstance(found, float) and not isfinite(found):
             return False
     return True
 
