@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from purista_fast import App, Client, Context, Event, Service, UnhandledError
 from purista_fast.doctor.patient import Connection
+from tests.broker.bridged import pair
 from tests.broker.configured import Configured, configured
 from tests.broker.helpers import PATIENCE, until
+from tests.mosquitto import Certificates
 
 COUNT = 1000
 EVENT = "purista/custom_message/none/{}/{}/tank/1/watch/{}/none/none/none/none"
@@ -30,7 +33,7 @@ def name_of(number: int) -> str:
 
 @contextmanager
 def fleet(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, count: int, *, tenants: bool, more: tuple[str, ...] = ()
+    folder: Path, monkeypatch: pytest.MonkeyPatch, count: int, *, tenants: bool, tls: Certificates | None = None
 ) -> Iterator[Configured]:
     """A broker with rules for so many devices and the instance ``cloud``; all have their name as the password."""
     names = [name_of(number) for number in range(count)]
@@ -38,9 +41,8 @@ def fleet(
     (folder / "fleet.txt").write_text("\n".join(lines))
     (folder / "clear.txt").write_text("".join(f"{name}:{name}\n" for name in (*names, "cloud")))
     arguments = ["--instance", "cloud", "--devices", str(folder / "fleet.txt"), "--listen", "fleetConfigChanged"]
-    with configured(
-        folder, monkeypatch, *arguments, "--passwords", str(folder / "clear.txt"), *more, passwords=False
-    ) as broker:
+    arguments += ["--passwords", str(folder / "clear.txt"), *(["--tls"] if tls else [])]
+    with configured(folder, monkeypatch, *arguments, certificates=tls, passwords=False) as broker:
         secrets = folder / "mosquitto" / "secrets"
         secrets.mkdir()
         for name in (*names, "cloud"):
@@ -161,3 +163,31 @@ async def test_applications_with_an_uplink_under_these_rules(
                 await of_tenant(first, 0).emit(high, "last")
                 await until(lambda: heard[-1][2] == "last")
             assert len(heard) == 3
+
+
+@pytest.mark.anyio
+async def test_a_bridge_under_these_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificates: Certificates
+) -> None:
+    """With encryption and a password; the broker of the device carries more than its rights allow, in vain."""
+    high = Event("alarmHigh", Any)
+    with fleet(tmp_path, monkeypatch, 1, tenants=False, tls=certificates) as broker, broker.connect("cloud") as cloud:
+        cloud.subscribe("purista/#")
+        uplink = {
+            "url": f"mqtts://localhost:{broker.tls_port}",
+            "ca_file": str(certificates.ca),
+            "username": "device_0",
+            "password": "device_0",
+            "events": ["alarmHigh"],
+            "instances": ["device_0", "stranger"],
+        }
+        with pair(tmp_path, monkeypatch, cloud=broker, bridge={"instance_id": "device_0"}, **uplink) as link:
+            for number, name in enumerate(("stranger", "device_0", "stranger", "device_0")):
+                overrides = {
+                    "bridge": {**link.local.bridge, "instance_id": name},
+                    "storage": {"state_dir": str(tmp_path / name)},
+                }
+                async with App(name="Device").serve(overrides=overrides) as client:
+                    await client.emit(high, number)
+            found = [cloud.message(PATIENCE) for _ in range(2)]
+            assert [json.loads(message.payload)["payload"] for message in found if message] == [1, 3]

@@ -48,6 +48,8 @@ def test_events_go_out_of_this_device_alone(write: Write) -> None:
     assert parts(result, "max_queued_messages") == ["100000"]
     assert parts(result, "bridge_insecure") == []
     assert "warning" not in result.stderr
+    assert "give it uplink.enabled = false" in result.stderr
+    assert write(*OLD, events=["alarmHigh"], enabled=False).stderr == ""
 
 
 def test_all_instances_and_workers(write: Write) -> None:
@@ -115,6 +117,7 @@ def test_what_a_bridge_cannot_do_is_said(write: Write) -> None:
     result = write(*OLD, events=["alarmHigh", "noise"], event={"alarmHigh": {"priority": 5, "ttl": "1h"}, "noise": {}})
     assert "warning: a broker's bridge knows no priority and no ttl" in result.stderr
     assert "uplink.event of alarmHigh has no effect" in result.stderr
+    assert "issue 2634" in write("--mosquitto-version", "2.0.15", events=["noise"]).stderr
     assert "2.0.13 does not" in write("--mosquitto-version", "2.0.11", events=["noise"]).stderr
 
 

@@ -70,6 +70,8 @@ def command(
     else:
         folder.write_secret(output, text, user=user, force=force)
         note(printable(f"put it beside the mosquitto.conf that says include_dir {output.absolute().parent}"))
+    if uplink.enabled:
+        note("the application has this uplink itself as well, and all would go twice: give it uplink.enabled = false")
     for warning in links.warnings(link):
         note(printable(f"warning: {warning}"))
 

@@ -47,6 +47,11 @@ _FAULTS: tuple[tuple[Release, Release, str], ...] = (
         "counts wrongly what is under way (mosquitto issues 2301 and 2362): a bridge can stall until the broker is "
         "started again",
     ),
+    (
+        (2, 0, 15),
+        (2, 0, 16),
+        "can take a bridge that it has saved for expired at its start (mosquitto issue 2634), and runs without it",
+    ),
     ((2, 0, 16), (2, 0, 17), "does not apply max_inflight_messages (mosquitto issue 2876): a burst can end the link"),
 )
 
