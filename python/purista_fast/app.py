@@ -178,7 +178,8 @@ class App:
         overrides: Mapping[str, Any] | None = None,
         backend: str = "asyncio",
     ) -> None:
-        """Runs the application until SIGTERM or SIGINT (Ctrl-C); the arguments are those of :meth:`serve`.
+        """Runs the application until SIGTERM or SIGINT (Ctrl-C), which end a start as well; the arguments are those of
+        :meth:`serve`.
 
         A service manager that has set ``NOTIFY_SOCKET``, such as systemd, is told when it is ready and when it stops,
         and gets the signs of life that it asks for (``WATCHDOG_USEC``).
@@ -190,13 +191,31 @@ class App:
         settings = _settings(bridge, profile, config, overrides)
 
         async def main() -> None:
-            manager = _manager()
+            manager, failure = _manager(), None
+            start, ready, stop = anyio.CancelScope(), anyio.Event(), anyio.Event()
+
+            async def obey() -> None:
+                async for number in signals:
+                    logger.info("%s: stopping", signal.Signals(number).name)
+                    stop.set()
+                    if not ready.is_set():
+                        start.cancel()  # it may wait long for a broker
+                    break
+
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                async with self._serve(settings, manager) as client:
-                    logger.info("%s is ready as instance %s", self.name, client.instance_id)
-                    async for number in signals:
-                        logger.info("%s: stopping", signal.Signals(number).name)
-                        break
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(obey)
+                    try:
+                        with start:
+                            async with self._serve(settings, manager) as client:
+                                ready.set()
+                                logger.info("%s is ready as instance %s", self.name, client.instance_id)
+                                await stop.wait()
+                    except Exception as error:  # noqa: BLE001 - raised again below, not wrapped in a group
+                        failure = error
+                    tasks.cancel_scope.cancel()
+            if failure is not None:
+                raise failure
 
         anyio.run(main, backend=backend)
 

@@ -124,6 +124,18 @@ def test_run_finishes_what_is_under_way(start: Start, backend: str, number: sign
     assert f"{number.name}: stopping" in logged
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_start_that_waits_for_the_broker_ends(start: Start, backend: str, number: signal.Signals) -> None:
+    line = ("run", "works:app", "--bridge", "mqtt://127.0.0.1:1", "--backend", backend)
+    process = start(*line, PURISTA_BRIDGE__CONNECT_TIMEOUT="1h")
+    read_until(process.stderr, "trying again")
+    _, logged = end(process, number)
+    assert process.returncode == 0, logged
+    assert f"{number.name}: stopping" in logged
+    assert "Traceback" not in logged
+
+
 def test_the_level_of_the_log_is_a_setting(start: Start) -> None:
     process = start("run", "works:app", PURISTA_APP__LOG_LEVEL="WARNING")
     read_until(process.stdout, "done")
