@@ -231,6 +231,14 @@ async def test_a_refusal_by_a_code_of_mqtt_3(ends: tuple[QuickSocket, PlayedBrok
         assert not side.link.is_accepted
 
 
+async def test_a_subscription_without_acknowledgements_is_refused(ends: tuple[QuickSocket, PlayedBroker]) -> None:
+    async with connected(ends) as side:
+        await side.link.accepted()
+        side.broker.send("9004 0001 00 00")
+        with pytest.raises(Refused, match=r"the subscription to 'a': QoS not supported \(0x9B\)"):
+            await side.link.subscribe([("a", 1)])
+
+
 async def test_a_second_answer_to_the_connect(ends: tuple[QuickSocket, PlayedBroker]) -> None:
     async with connected(ends) as side:
         await side.link.accepted()

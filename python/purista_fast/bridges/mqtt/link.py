@@ -33,6 +33,8 @@ _PATIENCE = 2.0
 """How long a DISCONNECT may take to leave, in seconds."""
 _FAILURE = 0x80
 """Reason codes from here on say that something was not done (MQTT 5, 2.4)."""
+_NO_SUCH_QOS = 0x9B
+"""The reason code for a quality of service that the broker does not give."""
 _QOS_1, _NO_LOCAL, _DO_NOT_SEND_RETAINED = 0x01, 0x04, 0x20
 """Options of a subscription (3.8.3.1)."""
 _PING = b"\xc0\x00"
@@ -185,7 +187,7 @@ class Link:
         """Subscribes to filters with their identifiers, QoS 1, and waits until the broker has agreed.
 
         :param but_own: whether what this connection publishes itself does not come (*No Local*).
-        :raises Refused: if it refuses one.
+        :raises Refused: if it refuses one, or would send its messages with QoS 0, which may be lost.
         :raises LinkLost: if the connection ends.
         """
         options = _QOS_1 | _DO_NOT_SEND_RETAINED | (_NO_LOCAL if but_own else 0)
@@ -193,7 +195,7 @@ class Link:
         for text, identifier in filters:
             sent.append((text, self._subscribe(text, identifier, options)))
         for text, reply in sent:
-            await self._await(reply, f"the subscription to {text!r}")
+            await self._await(reply, f"the subscription to {text!r}", least=_QOS_1)
 
     async def unsubscribe(self, filters: Iterable[str]) -> None:
         """Takes subscriptions away, and waits until the broker has agreed.
@@ -378,10 +380,10 @@ class Link:
         reply = self._replies[mid] = _Reply()
         return reply
 
-    async def _await(self, reply: _Reply, what: str) -> None:
+    async def _await(self, reply: _Reply, what: str, *, least: int = 0) -> None:
         await reply.event.wait()
         if reply.codes is None:
             raise LinkLost(self.reason)
         for code in reply.codes:
-            if code >= _FAILURE:
-                raise Refused(what, code)
+            if code >= _FAILURE or code < least:
+                raise Refused(what, _NO_SUCH_QOS if code < least else code)
