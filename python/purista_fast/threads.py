@@ -37,8 +37,16 @@ class ThreadPool:
         await self._limiter.acquire_on_behalf_of(place)
         try:
             work = partial(place.work, function, *args, **kwargs)
-            (result,) = await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._unlimited)
-            return result
+            done: list[R] = []
+            with anyio.CancelScope() as scope:
+                try:
+                    done += await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._unlimited)
+                except BaseException:
+                    # What the thread still does in the loop would wait, on asyncio, for a cancellation that has been
+                    # delivered already: for ever, with whatever lock it holds.
+                    scope.shield = True
+                    raise
+            return done[0]
         finally:
             place.left_by_caller()
 

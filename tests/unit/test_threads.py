@@ -77,3 +77,30 @@ async def test_a_call_that_is_cancelled_before_it_begins_never_runs() -> None:
         finish.set()
     await pool.run(lambda: None)
     assert ran == []
+
+
+async def test_a_thread_that_was_left_may_still_use_the_loop() -> None:
+    pool = ThreadPool(1)
+    entered, go_on, left = threading.Event(), threading.Event(), threading.Event()
+    lock = anyio.Lock()
+
+    async def use() -> None:
+        async with lock:
+            await anyio.to_thread.run_sync(bool)
+
+    def work() -> None:
+        entered.set()
+        go_on.wait(patient(30))
+        try:
+            anyio.from_thread.run(use)
+        finally:
+            left.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(pool.run, work)
+        await anyio.to_thread.run_sync(entered.wait)
+        tasks.cancel_scope.cancel()
+    go_on.set()
+    with anyio.fail_after(patient(10)):
+        await anyio.to_thread.run_sync(left.wait, abandon_on_cancel=True)
+    assert not lock.locked()
