@@ -38,6 +38,7 @@ def bench(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["bench", "--quick", *arguments])
 
 
+@pytest.mark.timeout(240)  # it measures for half a minute where nothing else runs
 def test_everything_has_a_figure() -> None:
     result = bench("--json")
     assert (result.exit_code, result.stderr) == (0, ""), result.output

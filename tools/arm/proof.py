@@ -20,7 +20,7 @@ __all__ = ("COMPILERS", "Proof", "StepError")
 COMPILERS = ["cc", "gcc", "clang", "tcc", "rustc", "cargo"]
 _LEFT = [":!python", ":!rust"]
 """What is not copied: nothing but the wheel may bring the package."""
-_TOOLS = "cronsim pytest pytest-timeout hypothesis trio"
+_TOOLS = "cronsim mqtt5 pytest pytest-timeout hypothesis trio"
 _PATIENCE = float(os.environ.get("TESTS_PATIENCE", "12"))
 _INSTALL = "venv/bin/pip install --quiet --no-index --find-links dist --find-links dist/wheelhouse --find-links wheels"
 _PYTEST = "venv/bin/python -m pytest -p no:cacheprovider -p tools.arm.observer -o faulthandler_timeout=3600 --verbose"
