@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 
@@ -29,8 +30,8 @@ async def watch(payload: Payload) -> None:
 
 
 def say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    # Not by sys.stderr: a signal's handler may come while that writes, and it refuses to be entered twice.
+    os.write(2, f"{text}\n".encode())
 
 
 def collect(*_: object) -> None:

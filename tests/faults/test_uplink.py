@@ -59,6 +59,13 @@ def kind(device: Device) -> str:
     return "memory://" if device.local is None else "mqtt://"
 
 
+def kill(program: Program) -> tuple[float, float]:
+    """Kills a process; when what was emitted may be lost: nothing of the next process, however soon it comes."""
+    began = time.time()
+    program.kill()
+    return began - _BEFORE, time.time()
+
+
 def went_up(emitter: Program) -> bool:
     """Whether nothing waits on the device any more."""
     uplink = emitter.ask("statistics")["uplink"]
@@ -73,10 +80,9 @@ def test_device_is_killed(bench: Bench, table: Table, device: Device) -> None:
         emitter = device.emitter(rate=300, backend=backend(number))
         emitter.wait_for("first")
         time.sleep(bench.random.uniform(0.3, 1.5))
-        ended = time.time()
-        emitter.kill()
+        window = kill(emitter)
         if device.local is None:
-            windows.append((ended - _BEFORE, ended + _BEFORE))
+            windows.append(window)
         bench.heal()
     last = device.emitter(count=20)
     last.wait_for("done")
@@ -146,9 +152,7 @@ def test_device_is_killed_while_the_cloud_is_away(bench: Bench, table: Table, de
     until(lambda: emitter.ask("statistics")["uplink"]["outbox"]["spilled"] == 2500, what="all of it on disk")
     windows = []
     for more in (2500, 1):
-        ended = time.time()
-        emitter.kill()
-        windows.append((ended - _BEFORE, ended + _BEFORE))
+        windows.append(kill(emitter))
         emitter = device.emitter(count=more)
         emitter.wait_for("done")
         if more > 1:
@@ -184,9 +188,7 @@ def test_what_comes_down_outlives_the_device(bench: Bench, table: Table, device:
     windows = []
     for number in range(count):
         bench.until_handled(50)
-        ended = time.time()
-        gateway.kill()
-        windows.append((ended - _BEFORE, ended + _BEFORE))
+        windows.append(kill(gateway))
         gateway = start(number + 1)
         bench.heal()
     bench.until_handled(50)

@@ -10,7 +10,6 @@ knobs than these variables:
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,8 +41,8 @@ class Counter:
 
 
 def say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    # Not by sys.stderr: a signal's handler may come while that writes, and it refuses to be entered twice.
+    os.write(2, f"{text}\n".encode())
 
 
 @consumer.subscription(measured)

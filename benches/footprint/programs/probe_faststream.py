@@ -37,8 +37,8 @@ app = FastStream(broker)
 
 
 def say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    # Not by sys.stderr: a signal's handler may come while that writes, and it refuses to be entered twice.
+    os.write(2, f"{text}\n".encode())
 
 
 if ROLE == "consumer":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -45,8 +45,8 @@ async def watch(ctx: Context, payload: Payload) -> None:
 
 def _collect(*_: object) -> None:
     gc.collect()
-    sys.stderr.write(f"{COLLECTED}\n")
-    sys.stderr.flush()
+    # Not by sys.stderr: the signal may have come while that writes, and it refuses to be entered twice.
+    os.write(2, f"{COLLECTED}\n".encode())
 
 
 @asynccontextmanager
