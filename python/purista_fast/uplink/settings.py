@@ -31,6 +31,7 @@ class UplinkOutboxSettings(OutboxSettings, forbid_unknown_fields=True, kw_only=T
 
     durability: Durability = "disk"
     """As :attr:`OutboxSettings.durability`; whoever emitted has gone on already."""
+    # It takes fewer words than that of an outbox for which somebody waits, which pyright cannot know to be enough.
     overflow: Literal["drop_oldest", "drop_newest"] = "drop_oldest"  # pyright: ignore[reportIncompatibleVariableOverride]
     """What happens to an event for which there is no room: the oldest of its name make some, or it is dropped."""
 

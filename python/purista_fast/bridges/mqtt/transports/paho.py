@@ -16,11 +16,11 @@ from .proxies import import_paho
 import_paho()  # before anybody else does
 
 import paho.mqtt.client as paho  # noqa: E402 - see above
-from paho.mqtt.enums import CallbackAPIVersion  # noqa: E402
-from paho.mqtt.packettypes import PacketTypes  # noqa: E402
-from paho.mqtt.properties import Properties  # noqa: E402
-from paho.mqtt.reasoncodes import ReasonCode  # noqa: E402
-from paho.mqtt.subscribeoptions import SubscribeOptions  # noqa: E402
+from paho.mqtt.enums import CallbackAPIVersion  # noqa: E402 - as above
+from paho.mqtt.packettypes import PacketTypes  # noqa: E402 - as above
+from paho.mqtt.properties import Properties  # noqa: E402 - as above
+from paho.mqtt.reasoncodes import ReasonCode  # noqa: E402 - as above
+from paho.mqtt.subscribeoptions import SubscribeOptions  # noqa: E402 - as above
 
 __all__ = ("Paho",)
 
