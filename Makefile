@@ -65,7 +65,7 @@ endef
 .PHONY: help
 help: ## list the targets
 	@echo "purista-fast: make TARGET [VARIABLE=value]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(BUILT) ## watch data of this machine flow through services (BRIDGE=memory:// SECONDS=15)
@@ -105,7 +105,7 @@ format: $(INSTALLED) rust ## put Python and Rust into the house style
 	cargo fmt --all
 
 .PHONY: faults
-faults: $(BUILT) $(PEERS)/.installed broker ## prove the promises under faults, about an hour, write docs/faults.md (SCALE=1)
+faults: $(BUILT) $(PEERS)/.installed broker ## prove the promises under faults with both transports, about two hours, write docs/faults.md (SCALE=1)
 	$(call need,command -v ip,ip (network namespaces),iproute2)
 	FAULTS=long FAULTS_SCALE="$(SCALE)" FAULTS_PEERS="$(CURDIR)/$(PEERS)/bin/python" FAULTS_TABLE="$(VENV)/faults.json" \
 	  $(BIN)/pytest -o faulthandler_timeout=0 tests/faults $(ARGS); code=$$?; \
@@ -156,28 +156,20 @@ workflows: $(WORKFLOWS)/.installed ## check the workflows of .github with zizmor
 	@command -v go >/dev/null || { echo "Go is missing, which runs actionlint: apt-get install golang-go" >&2; exit 1; }
 	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
+# $(call locked,group,file,what for): the group of pyproject.toml (what runs and develops it if empty), with the hashes of every file.
+define locked
+	$(BIN)/python requirements/lock.py $(1) | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/$(2).txt \
+	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+	sed -i '1i # Made by `make lock` from pyproject.toml: $(3), with the hashes of every file.' requirements/$(2).txt
+endef
+
 .PHONY: lock
 lock: $(INSTALLED) rust ## resolve requirements/*.txt and Cargo.lock anew
-	$(BIN)/python requirements/lock.py | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/dev.txt \
-	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
-	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
-	sed -i '1i # Made by `make lock` from pyproject.toml: what runs and develops purista-fast, with the hashes of every file.' \
-	  requirements/dev.txt
-	$(BIN)/python requirements/lock.py peers | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/peers.txt \
-	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
-	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
-	sed -i '1i # Made by `make lock` from pyproject.toml: the peers of `make bench` and `make faults`, with the hashes of every file.' \
-	  requirements/peers.txt
-	$(BIN)/python requirements/lock.py wheels | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/wheels.txt \
-	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
-	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
-	sed -i '1i # Made by `make lock` from pyproject.toml: what `make wheels` builds and checks with, with the hashes of every file.' \
-	  requirements/wheels.txt
-	$(BIN)/python requirements/lock.py workflows | $(BIN)/pip-compile - --quiet --upgrade --output-file requirements/workflows.txt \
-	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
-	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
-	sed -i '1i # Made by `make lock` from pyproject.toml: what `make workflows` checks with, with the hashes of every file.' \
-	  requirements/workflows.txt
+	$(call locked,,dev,what runs and develops purista-fast)
+	$(call locked,peers,peers,the peers of `make bench` and `make faults`)
+	$(call locked,wheels,wheels,what `make wheels` builds and checks with)
+	$(call locked,workflows,workflows,what `make workflows` checks with)
 	cargo update
 
 .PHONY: clean

@@ -189,7 +189,9 @@ class Session:
             return Link(sock, transport, self._connect, self._broker.username, password, self._on_message)
         except ValueError as error:
             sock.close()
-            raise ConfigError(f"bridge.username or the password cannot be sent: {error}") from None
+            raise ConfigError(
+                f"what the connection begins with cannot be sent (bridge.username, the password, bridge.instance_id, a will): {error}"
+            ) from None
         except BaseException:
             sock.close()
             raise
