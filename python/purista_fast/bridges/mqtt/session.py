@@ -189,9 +189,8 @@ class Session:
             return Link(sock, transport, self._connect, self._broker.username, password, self._on_message)
         except ValueError as error:
             sock.close()
-            raise ConfigError(
-                f"what the connection begins with cannot be sent (bridge.username, the password, bridge.instance_id, a will): {error}"
-            ) from None
+            what = "bridge.username, the password, bridge.instance_id or the will"
+            raise ConfigError(f"{what} cannot be sent to {self._broker}: {error}") from None
         except BaseException:
             sock.close()
             raise
